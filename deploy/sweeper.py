@@ -1,0 +1,77 @@
+"""The sweeper: it finds the rows that still need work and tells the workers of them.
+
+It needs PostgreSQL alone. A message is only "sooner": when none can be sent for a while, the
+sweeper does the work itself, a step at a time. What is due is decided by the rows and the
+database's clock; what it has told of lately it merely remembers, and forgetting is harmless.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery import Task
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+
+from consent import tasks as consent_tasks
+from consent.selectors import requests
+from governance.services import ledger
+from lineage import tasks as lineage_tasks
+from lineage.selectors.inbox import work_waits
+
+logger = logging.getLogger(__name__)
+
+NUDGE_SECONDS = 5.0
+ALONE_AFTER_SECONDS = 30.0
+STEP = 200
+
+
+@dataclass(slots=True)
+class Sweeper:
+    """Tells the workers what is due; remembers what it told and since when nobody listens."""
+
+    told_at: dict[tuple[str, tuple[int, ...]], float] = field(default_factory=dict)
+    silent_since: float | None = None
+
+    def sweep(self) -> int:
+        """Look once at everything; return how many things were told of or done."""
+        found = ledger.sequence()
+        if work_waits():
+            found += self._tell(lineage_tasks.catch_up, [()])
+        for task, rows in (
+            (consent_tasks.plan, requests.to_plan()),
+            (consent_tasks.carry_out, requests.steps_to_do()),
+            (consent_tasks.follow, requests.to_observe()),
+        ):
+            found += self._tell(task, [(pk,) for pk in rows.values_list("pk", flat=True)[:STEP]])
+        return found
+
+    def _tell(self, task: "Task[Any, Any]", due: Iterable[tuple[int, ...]]) -> int:
+        now, told = time.monotonic(), 0
+        for ids in due:
+            if now - self.told_at.get((task.name, ids), float("-inf")) >= NUDGE_SECONDS:
+                self._send(task, ids)
+                self.told_at[task.name, ids] = now
+                told += 1
+        self.told_at = {
+            what: at for what, at in self.told_at.items() if now - at < NUDGE_SECONDS
+        }
+        return told
+
+    def _send(self, task: "Task[Any, Any]", ids: tuple[int, ...]) -> None:
+        try:
+            task.apply_async(args=ids, retry=False)
+        except (BrokerError, RedisError, OSError):
+            self._alone(task, ids)
+        else:
+            self.silent_since = None
+
+    def _alone(self, task: "Task[Any, Any]", ids: tuple[int, ...]) -> None:
+        now = time.monotonic()
+        if self.silent_since is None:
+            self.silent_since = now
+            logger.warning("the broker does not answer; work waits in PostgreSQL")
+        if now - self.silent_since >= ALONE_AFTER_SECONDS:
+            task(*ids)

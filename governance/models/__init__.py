@@ -1,0 +1,30 @@
+"""What exists, under which rules, who may call, and the ledger of what happened."""
+
+from governance.models.clients import ApiClient, ApiKey, Scope
+from governance.models.ledger import (
+    LedgerEntry,
+    LedgerHead,
+    LedgerQueued,
+    LedgerRecord,
+    LedgerTile,
+)
+from governance.models.registry import Dataset, Model, Storage
+from governance.models.rules import LegalBasis, Policy, PolicyVersion, Purpose
+
+__all__ = [
+    "ApiClient",
+    "ApiKey",
+    "Dataset",
+    "LedgerEntry",
+    "LedgerHead",
+    "LedgerQueued",
+    "LedgerRecord",
+    "LedgerTile",
+    "LegalBasis",
+    "Model",
+    "Policy",
+    "PolicyVersion",
+    "Purpose",
+    "Scope",
+    "Storage",
+]

@@ -1,0 +1,120 @@
+"""Walk the version graph upward. One step is the database function ``lineage_parents``."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection
+
+from lineage.models import DatasetVersion
+
+BOUND = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The versions reached, by data set. ``truncated`` says that the bound cut the walk."""
+
+    versions: dict[int, int]  # version: its data set
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One version on a path, and the run that wrote it, if one did."""
+
+    version: UUID
+    dataset: UUID
+    namespace: str
+    name: str
+    run: UUID | None
+
+
+def ancestors(starts: Collection[int], *, bound: int = BOUND) -> Walk:
+    """Return everything that versions descend from, themselves included."""
+    with connection.cursor() as cursor:
+        # The recursion holds node ids alone: a depth or a join in it would multiply the work.
+        cursor.execute(
+            """
+            WITH RECURSIVE up (id) AS (
+                SELECT unnest(%s::bigint[])
+                UNION
+                SELECT parent.id FROM up CROSS JOIN LATERAL lineage_parents(up.id) AS parent
+            )
+            SELECT array_agg(id) FROM (SELECT id FROM up LIMIT %s) AS reached
+            """,
+            [list(starts), bound + 1],
+        )
+        reached = cursor.fetchone()[0] or []
+        cursor.execute(
+            "SELECT id, dataset_id FROM lineage_datasetversion WHERE id = ANY(%s)",
+            [reached[:bound]],
+        )
+        return Walk(dict(cursor.fetchall()), truncated=len(reached) > bound)
+
+
+def path(
+    start: int, targets: Collection[int], *, stops: Collection[int] = (), bound: int = BOUND
+) -> list[int] | None:
+    """Return a shortest way up from a version to one of the targets, or nothing.
+
+    The way never goes on above a stop or a target. ``start`` itself is neither.
+    """
+    wanted, walls = set(targets), set(stops)
+    came_from: dict[int, int | None] = {start: None}
+    edge = [] if start in walls else [start]
+    while edge and len(came_from) <= bound:
+        following = []
+        for child, parent in _parents(edge):
+            if parent in came_from:
+                continue
+            came_from[parent] = child
+            if parent in wanted:
+                return _backwards(came_from, parent)
+            if parent not in walls:
+                following.append(parent)
+        edge = following
+    return None
+
+
+def described(versions: Iterable[int]) -> list[Step]:
+    """Name the versions of a path, in its order."""
+    ordered = list(versions)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT v.uuid, d.uuid, d.namespace, d.name, r.uuid
+              FROM unnest(%s::bigint[]) WITH ORDINALITY AS step (id, place)
+              JOIN lineage_datasetversion v ON v.id = step.id
+              JOIN governance_dataset d ON d.id = v.dataset_id
+              LEFT JOIN lineage_run r ON r.id = v.run_id
+             ORDER BY step.place
+            """,
+            [ordered],
+        )
+        return [Step(*row) for row in cursor.fetchall()]
+
+
+def _parents(children: list[int]) -> list[tuple[int, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT child, parent.id FROM unnest(%s::bigint[]) AS child"
+            " CROSS JOIN LATERAL lineage_parents(child) AS parent ORDER BY child, parent.id",
+            [children],
+        )
+        return list(cursor.fetchall())
+
+
+def _backwards(came_from: dict[int, int | None], end: int) -> list[int]:
+    way: list[int] = []
+    at: int | None = end
+    while at is not None:
+        way.append(at)
+        at = came_from[at]
+    return way[::-1]
+
+
+def datasets_of(versions: Collection[int]) -> dict[int, int]:
+    """Return of each version its data set."""
+    found = DatasetVersion.objects.filter(pk__in=list(versions))
+    return dict(found.values_list("pk", "dataset_id"))

@@ -1,0 +1,147 @@
+"""Take events in: durable before the answer, once however often they are sent."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from governance.errors import ColophonError
+from governance.keys import organisation_key
+from governance.models import ApiKey
+from governance.services.clients import may_write
+from lineage.openlineage import UnusableEventError, parse
+
+BACKLOG_LOOK_SECONDS = 1.0
+
+
+class OverloadedError(ColophonError):
+    """Too many events wait; the sender is asked to come back."""
+
+    code: ClassVar[str] = "inbox_full"
+    status: ClassVar[int] = 503
+
+
+class NamespaceRefusedError(ColophonError):
+    """The key may not write to the event's namespace."""
+
+    code: ClassVar[str] = "namespace_refused"
+    status: ClassVar[int] = 403
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one event. ``reason`` is empty unless it is a dead letter or refused."""
+
+    uuid: UUID | None
+    created: bool
+    code: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    digest: bytes
+    body: bytes
+    receipt: Receipt
+
+
+def accept(*, key: ApiKey, events: Sequence[Any]) -> list[Receipt]:
+    """Keep events for the worker, in one statement, and say of each what became of it.
+
+    An event that cannot be understood is kept as a dead letter. One whose namespace the key may
+    not write to is not kept. Raises `OverloadedError`.
+    """
+    _refuse_overload()
+    arrivals = [_arrival(key, event) for event in events]
+    kept = {each.digest: each for each in arrivals if each.receipt.code != "namespace_refused"}
+    known = _insert(key.client_id, list(kept.values())) if kept else {}
+    return [_settled(each, known) for each in arrivals]
+
+
+def _arrival(key: ApiKey, event: Any) -> _Arrival:
+    body = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    digest = hashlib.sha256(body).digest()
+    try:
+        parsed = parse(event, now=timezone.now())
+    except UnusableEventError as error:
+        return _Arrival(digest, body, Receipt(None, False, error.code, error.message))
+    if not may_write(key, parsed.namespace):
+        reason = "this key may not write to the event's namespace"
+        return _Arrival(digest, body, Receipt(None, False, NamespaceRefusedError.code, reason))
+    return _Arrival(digest, body, Receipt(None, True))
+
+
+def _insert(client_id: int, arrivals: list[_Arrival]) -> dict[bytes, tuple[UUID, bool]]:
+    """Insert what is new; return of every digest its id and whether it is new."""
+    seal = organisation_key().seal
+    digests = [each.digest for each in arrivals]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO lineage_inboxevent
+                   (uuid, client_id, digest, body_sealed, state, reason, received_at)
+            SELECT arrived.uuid, %s, arrived.digest, arrived.body, arrived.state, arrived.reason,
+                   clock_timestamp()
+              FROM unnest(%s::uuid[], %s::bytea[], %s::bytea[], %s::text[], %s::text[])
+                   AS arrived (uuid, digest, body, state, reason)
+            ON CONFLICT (client_id, digest) DO NOTHING
+            RETURNING digest, uuid
+            """,
+            [
+                client_id,
+                [uuid7() for _ in arrivals],
+                digests,
+                [seal(each.body, "inbox") for each in arrivals],
+                ["dead" if each.receipt.code else "ready" for each in arrivals],
+                [each.receipt.reason for each in arrivals],
+            ],
+        )
+        known = {bytes(digest): (uuid, True) for digest, uuid in cursor.fetchall()}
+        repeated = [digest for digest in digests if digest not in known]
+        if repeated:
+            cursor.execute(
+                "SELECT digest, uuid FROM lineage_inboxevent"
+                " WHERE client_id = %s AND digest = ANY(%s)",
+                [client_id, repeated],
+            )
+            known.update((bytes(digest), (uuid, False)) for digest, uuid in cursor.fetchall())
+    return known
+
+
+def _settled(arrival: _Arrival, known: dict[bytes, tuple[UUID, bool]]) -> Receipt:
+    uuid, created = known.get(arrival.digest, (None, False))
+    return replace(arrival.receipt, uuid=uuid, created=created)
+
+
+class _Backlog:
+    """How many events wait, looked at once a second in each process."""
+
+    looked_at = float("-inf")
+    waiting = 0
+
+    @classmethod
+    def is_full(cls) -> bool:
+        now = time.monotonic()
+        if now - cls.looked_at > BACKLOG_LOOK_SECONDS:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM"
+                    " (SELECT 1 FROM lineage_inboxevent WHERE state = 'ready' LIMIT %s) AS waiting",
+                    [settings.COLOPHON_INBOX_LIMIT],
+                )
+                cls.waiting = cursor.fetchone()[0]
+            cls.looked_at = now
+        return cls.waiting >= settings.COLOPHON_INBOX_LIMIT
+
+
+def _refuse_overload() -> None:
+    if _Backlog.is_full():
+        raise OverloadedError("too many events are waiting: send this one again in a moment")

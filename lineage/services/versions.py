@@ -1,0 +1,133 @@
+"""Versions of data sets and of models: made once, and kept in step with their runs."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from lineage.models import DatasetVersion
+from lineage.openlineage import EARLIEST, RunState
+from lineage.services import staleness
+from lineage.services.locks import wait_for_graph
+
+# The lifecycle changes after which nothing of the earlier content is left.
+REPLACING = ("CREATE", "OVERWRITE", "TRUNCATE", "DROP")
+
+
+def ensure_origins(datasets: Collection[int]) -> None:
+    """Give data sets the version that stands for what was there before any known write."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO lineage_datasetversion
+                   (kind, dataset_id, declared, lifecycle, announced_at, visible_from,
+                    complete_at, replaces)
+            SELECT 'origin', dataset, '', '', %s, %s, %s, false FROM unnest(%s::bigint[]) AS dataset
+             WHERE NOT EXISTS (SELECT 1 FROM lineage_datasetversion v
+                                WHERE v.dataset_id = dataset AND v.kind = 'origin')
+            ON CONFLICT DO NOTHING
+            """,
+            [EARLIEST, EARLIEST, EARLIEST, list(datasets)],
+        )
+
+
+def name_versions(named: Sequence[tuple[int, str, datetime]]) -> None:
+    """Keep the versions that readers named: (data set, name, when it was read first)."""
+    first: dict[tuple[int, str], datetime] = {}
+    for dataset, declared, at in named:
+        first[dataset, declared] = min(first.get((dataset, declared), at), at)
+    if not first:
+        return
+    rows = sorted((dataset, declared, at) for (dataset, declared), at in first.items())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO lineage_datasetversion AS version
+                   (kind, dataset_id, declared, lifecycle, announced_at, visible_from,
+                    complete_at, replaces)
+            SELECT 'named', dataset, declared, '', at, at, at, false
+              FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[])
+                   AS said (dataset, declared, at)
+            ON CONFLICT (dataset_id, declared) WHERE kind = 'named' DO UPDATE
+               SET announced_at = least(version.announced_at, excluded.announced_at),
+                   visible_from = least(version.visible_from, excluded.visible_from),
+                   complete_at = least(version.complete_at, excluded.complete_at)
+            """,
+            [list(column) for column in zip(*rows, strict=True)],
+        )
+
+
+def follow_runs(runs: Sequence[int]) -> None:
+    """Set when the runs' versions can be seen and are whole, and whether they replace.
+
+    Only a completed run is believed to have replaced; one that failed may have left the rest.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE lineage_datasetversion AS version
+               SET visible_from = run.started_at,
+                   complete_at = CASE WHEN run.state >= %(ended)s THEN run.state_at
+                                      ELSE run.last_heard_at END,
+                   replaces = run.state = %(complete)s AND version.lifecycle = ANY(%(replacing)s)
+              FROM lineage_run AS run
+             WHERE run.id = ANY(%(runs)s) AND version.run_id = run.id
+            """,
+            {
+                "runs": runs,
+                "ended": int(RunState.COMPLETE),
+                "complete": int(RunState.COMPLETE),
+                "replacing": list(REPLACING),
+            },
+        )
+
+
+def announce_models(datasets: Sequence[int]) -> None:
+    """Register the data sets that events call models."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO governance_model (uuid, dataset_id, description, created_at)
+            SELECT gen_random_uuid(), dataset, '', clock_timestamp()
+              FROM unnest(%s::bigint[]) AS dataset
+            ON CONFLICT (dataset_id) DO NOTHING
+            """,
+            [list(datasets)],
+        )
+
+
+def make_model_versions(datasets: Collection[int] | None = None) -> int:
+    """Make a model version of every write to a model that has none; return how many.
+
+    ``datasets`` narrows the search; without it, models that were registered after their first
+    training are found too.
+    """
+    narrowed = "" if datasets is None else "AND m.dataset_id = ANY(%(datasets)s)"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO lineage_modelversion (model_id, version_id, stale_at)
+            SELECT m.id, v.id, clock_timestamp()
+              FROM governance_model m
+              JOIN lineage_datasetversion v ON v.dataset_id = m.dataset_id AND v.kind = 'written'
+             WHERE NOT EXISTS (SELECT 1 FROM lineage_modelversion k WHERE k.version_id = v.id)
+                   {narrowed}
+             ORDER BY v.complete_at, v.uuid
+            ON CONFLICT (version_id) DO NOTHING
+            """,  # noqa: S608 the text is ours
+            {"datasets": list(datasets or ())},
+        )
+        return cursor.rowcount
+
+
+@transaction.atomic
+def record_erasure(*, dataset_id: int, at: datetime) -> DatasetVersion:
+    """Note that an erasure has rewritten a data set: a new version begins, carrying the rest on."""
+    wait_for_graph()
+    ensure_origins([dataset_id])
+    version = DatasetVersion.objects.create(
+        kind=DatasetVersion.Kind.ERASED, dataset_id=dataset_id,
+        announced_at=at, visible_from=at, complete_at=at,
+    )  # fmt: skip
+    staleness.mark_datasets({dataset_id: at})
+    return version
