@@ -7,211 +7,502 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('governance', '0002_immutable_facts'),
+        ("governance", "0002_immutable_facts"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='DatasetVersion',
+            name="DatasetVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(db_default=django.contrib.postgres.functions.RandomUUID(), editable=False, unique=True)),
-                ('kind', models.TextField(choices=[('origin', 'before the first known write'), ('written', 'written by a run'), ('named', 'named by a reader only'), ('erased', 'left by an erasure')])),
-                ('declared', models.TextField(blank=True)),
-                ('declared_at', models.DateTimeField(null=True)),
-                ('lifecycle', models.TextField(blank=True)),
-                ('lifecycle_at', models.DateTimeField(null=True)),
-                ('announced_at', models.DateTimeField()),
-                ('visible_from', models.DateTimeField()),
-                ('complete_at', models.DateTimeField()),
-                ('replaces', models.BooleanField(default=False)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='governance.dataset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "uuid",
+                    models.UUIDField(
+                        db_default=django.contrib.postgres.functions.RandomUUID(),
+                        editable=False,
+                        unique=True,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[
+                            ("origin", "before the first known write"),
+                            ("written", "written by a run"),
+                            ("named", "named by a reader only"),
+                            ("erased", "left by an erasure"),
+                        ]
+                    ),
+                ),
+                ("declared", models.TextField(blank=True)),
+                ("declared_at", models.DateTimeField(null=True)),
+                ("lifecycle", models.TextField(blank=True)),
+                ("lifecycle_at", models.DateTimeField(null=True)),
+                ("announced_at", models.DateTimeField()),
+                ("visible_from", models.DateTimeField()),
+                ("complete_at", models.DateTimeField()),
+                ("replaces", models.BooleanField(default=False)),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="governance.dataset",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(db_default=django.contrib.postgres.functions.RandomUUID(), editable=False, unique=True)),
-                ('namespace', models.TextField()),
-                ('name', models.TextField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "uuid",
+                    models.UUIDField(
+                        db_default=django.contrib.postgres.functions.RandomUUID(),
+                        editable=False,
+                        unique=True,
+                    ),
+                ),
+                ("namespace", models.TextField()),
+                ("name", models.TextField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('namespace', 'name'), name='lineage_job_name_once')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("namespace", "name"), name="lineage_job_name_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ModelVersion',
+            name="ModelVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(db_default=django.contrib.postgres.functions.RandomUUID(), editable=False, unique=True)),
-                ('stale_at', models.DateTimeField(null=True)),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='governance.model')),
-                ('version', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='model_version', to='lineage.datasetversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "uuid",
+                    models.UUIDField(
+                        db_default=django.contrib.postgres.functions.RandomUUID(),
+                        editable=False,
+                        unique=True,
+                    ),
+                ),
+                ("stale_at", models.DateTimeField(null=True)),
+                (
+                    "model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="governance.model",
+                    ),
+                ),
+                (
+                    "version",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="model_version",
+                        to="lineage.datasetversion",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Provenance',
+            name="Provenance",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('versions', models.BinaryField()),
-                ('datasets', models.BinaryField()),
-                ('digest', models.BinaryField()),
-                ('truncated', models.BooleanField()),
-                ('frozen_at', models.DateTimeField()),
-                ('ledger_record', models.UUIDField()),
-                ('model_version', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='provenance', to='lineage.modelversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("versions", models.BinaryField()),
+                ("datasets", models.BinaryField()),
+                ("digest", models.BinaryField()),
+                ("truncated", models.BooleanField()),
+                ("frozen_at", models.DateTimeField()),
+                ("ledger_record", models.UUIDField()),
+                (
+                    "model_version",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="provenance",
+                        to="lineage.modelversion",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(db_default=django.contrib.postgres.functions.RandomUUID(), editable=False, unique=True)),
-                ('run_id', models.TextField()),
-                ('state', models.PositiveSmallIntegerField(choices=[(0, 'HEARD_OF'), (1, 'RUNNING'), (2, 'COMPLETE'), (3, 'ABORT'), (4, 'FAIL')])),
-                ('state_at', models.DateTimeField()),
-                ('started_at', models.DateTimeField()),
-                ('last_heard_at', models.DateTimeField()),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='lineage.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "uuid",
+                    models.UUIDField(
+                        db_default=django.contrib.postgres.functions.RandomUUID(),
+                        editable=False,
+                        unique=True,
+                    ),
+                ),
+                ("run_id", models.TextField()),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[
+                            (0, "HEARD_OF"),
+                            (1, "RUNNING"),
+                            (2, "COMPLETE"),
+                            (3, "ABORT"),
+                            (4, "FAIL"),
+                        ]
+                    ),
+                ),
+                ("state_at", models.DateTimeField()),
+                ("started_at", models.DateTimeField()),
+                ("last_heard_at", models.DateTimeField()),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="lineage.job",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='datasetversion',
-            name='run',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='outputs', to='lineage.run'),
+            model_name="datasetversion",
+            name="run",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="outputs",
+                to="lineage.run",
+            ),
         ),
         migrations.CreateModel(
-            name='RunFacet',
+            name="RunFacet",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.TextField()),
-                ('event_at', models.DateTimeField()),
-                ('value', models.JSONField()),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='facets', to='lineage.run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.TextField()),
+                ("event_at", models.DateTimeField()),
+                ("value", models.JSONField()),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="facets",
+                        to="lineage.run",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RunInput',
+            name="RunInput",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('declared', models.TextField(blank=True)),
-                ('announced_at', models.DateTimeField()),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='governance.dataset')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='inputs', to='lineage.run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("declared", models.TextField(blank=True)),
+                ("announced_at", models.DateTimeField()),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="governance.dataset",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="inputs",
+                        to="lineage.run",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='WayBack',
+            name="WayBack",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('block', models.PositiveIntegerField()),
-                ('model_versions', models.BinaryField()),
-                ('last_trained_at', models.DateTimeField()),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='governance.dataset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("block", models.PositiveIntegerField()),
+                ("model_versions", models.BinaryField()),
+                ("last_trained_at", models.DateTimeField()),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="governance.dataset",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='DatasetFacet',
+            name="DatasetFacet",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.TextField()),
-                ('event_at', models.DateTimeField()),
-                ('value', models.JSONField()),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='governance.dataset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.TextField()),
+                ("event_at", models.DateTimeField()),
+                ("value", models.JSONField()),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="governance.dataset",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('dataset', 'name'), name='lineage_datasetfacet_once')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("dataset", "name"), name="lineage_datasetfacet_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='InboxEvent',
+            name="InboxEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, unique=True)),
-                ('digest', models.BinaryField()),
-                ('body_sealed', models.BinaryField()),
-                ('state', models.TextField(choices=[('ready', 'accepted, not yet applied'), ('done', 'applied to the graph'), ('dead', 'cannot be understood')], default='ready')),
-                ('reason', models.TextField(blank=True)),
-                ('received_at', models.DateTimeField()),
-                ('client', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='governance.apiclient')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "uuid",
+                    models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, unique=True),
+                ),
+                ("digest", models.BinaryField()),
+                ("body_sealed", models.BinaryField()),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[
+                            ("ready", "accepted, not yet applied"),
+                            ("done", "applied to the graph"),
+                            ("dead", "cannot be understood"),
+                        ],
+                        default="ready",
+                    ),
+                ),
+                ("reason", models.TextField(blank=True)),
+                ("received_at", models.DateTimeField()),
+                (
+                    "client",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="governance.apiclient",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(models.F('id'), condition=models.Q(('state', 'ready')), name='lineage_inbox_ready')],
-                'constraints': [models.UniqueConstraint(fields=('client', 'digest'), name='lineage_inbox_body_once'), models.CheckConstraint(condition=models.Q(('state__in', ['ready', 'done', 'dead'])), name='lineage_inbox_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'dead'), _negated=True), models.Q(('reason', ''), _negated=True), _connector='OR'), name='lineage_inbox_dead_has_a_reason')],
+                "indexes": [
+                    models.Index(
+                        models.F("id"),
+                        condition=models.Q(("state", "ready")),
+                        name="lineage_inbox_ready",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("client", "digest"), name="lineage_inbox_body_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["ready", "done", "dead"])),
+                        name="lineage_inbox_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "dead"), _negated=True),
+                            models.Q(("reason", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="lineage_inbox_dead_has_a_reason",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='JobFacet',
+            name="JobFacet",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.TextField()),
-                ('event_at', models.DateTimeField()),
-                ('value', models.JSONField()),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='facets', to='lineage.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.TextField()),
+                ("event_at", models.DateTimeField()),
+                ("value", models.JSONField()),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="facets",
+                        to="lineage.job",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('job', 'name'), name='lineage_jobfacet_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("job", "name"), name="lineage_jobfacet_once")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='modelversion',
-            index=models.Index(models.F('id'), condition=models.Q(('stale_at__isnull', False)), name='lineage_modelversion_stale'),
+            model_name="modelversion",
+            index=models.Index(
+                models.F("id"),
+                condition=models.Q(("stale_at__isnull", False)),
+                name="lineage_modelversion_stale",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(fields=('job', 'run_id'), name='lineage_run_id_once'),
+            model_name="run",
+            constraint=models.UniqueConstraint(
+                fields=("job", "run_id"), name="lineage_run_id_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('started_at__lte', models.F('state_at')), ('state_at__lte', models.F('last_heard_at'))), name='lineage_run_times_in_order'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("started_at__lte", models.F("state_at")),
+                    ("state_at__lte", models.F("last_heard_at")),
+                ),
+                name="lineage_run_times_in_order",
+            ),
         ),
         migrations.AddIndex(
-            model_name='datasetversion',
-            index=models.Index(models.F('dataset'), models.F('complete_at'), name='lineage_version_timeline'),
+            model_name="datasetversion",
+            index=models.Index(
+                models.F("dataset"), models.F("complete_at"), name="lineage_version_timeline"
+            ),
         ),
         migrations.AddIndex(
-            model_name='datasetversion',
-            index=models.Index(models.F('dataset'), models.F('declared'), condition=models.Q(('declared', ''), _negated=True), name='lineage_version_declared'),
+            model_name="datasetversion",
+            index=models.Index(
+                models.F("dataset"),
+                models.F("declared"),
+                condition=models.Q(("declared", ""), _negated=True),
+                name="lineage_version_declared",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='datasetversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'origin')), fields=('dataset',), name='lineage_version_one_origin'),
+            model_name="datasetversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "origin")),
+                fields=("dataset",),
+                name="lineage_version_one_origin",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='datasetversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'written')), fields=('dataset', 'run'), name='lineage_version_once_a_run'),
+            model_name="datasetversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "written")),
+                fields=("dataset", "run"),
+                name="lineage_version_once_a_run",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='datasetversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'named')), fields=('dataset', 'declared'), name='lineage_version_named_once'),
+            model_name="datasetversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "named")),
+                fields=("dataset", "declared"),
+                name="lineage_version_named_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='datasetversion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'written'), ('run__isnull', False)), models.Q(('kind__in', ['origin', 'named', 'erased']), ('run__isnull', True)), _connector='OR'), name='lineage_version_written_by_a_run'),
+            model_name="datasetversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind", "written"), ("run__isnull", False)),
+                    models.Q(("kind__in", ["origin", "named", "erased"]), ("run__isnull", True)),
+                    _connector="OR",
+                ),
+                name="lineage_version_written_by_a_run",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='datasetversion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'named'), _negated=True), models.Q(('declared', ''), _negated=True), _connector='OR'), name='lineage_version_named_has_name'),
+            model_name="datasetversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind", "named"), _negated=True),
+                    models.Q(("declared", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="lineage_version_named_has_name",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='datasetversion',
-            constraint=models.CheckConstraint(condition=models.Q(('visible_from__lte', models.F('complete_at'))), name='lineage_version_seen_before_whole'),
+            model_name="datasetversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("visible_from__lte", models.F("complete_at"))),
+                name="lineage_version_seen_before_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='runfacet',
-            constraint=models.UniqueConstraint(fields=('run', 'name'), name='lineage_runfacet_once'),
+            model_name="runfacet",
+            constraint=models.UniqueConstraint(
+                fields=("run", "name"), name="lineage_runfacet_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='runinput',
-            constraint=models.UniqueConstraint(fields=('run', 'dataset', 'declared'), name='lineage_runinput_once'),
+            model_name="runinput",
+            constraint=models.UniqueConstraint(
+                fields=("run", "dataset", "declared"), name="lineage_runinput_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='wayback',
-            constraint=models.UniqueConstraint(fields=('dataset', 'block'), name='lineage_wayback_block_once'),
+            model_name="wayback",
+            constraint=models.UniqueConstraint(
+                fields=("dataset", "block"), name="lineage_wayback_block_once"
+            ),
         ),
     ]

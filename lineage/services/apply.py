@@ -3,7 +3,7 @@
 import json
 import logging
 
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from governance.crypto import UnreadableError
@@ -13,6 +13,7 @@ from lineage.models import InboxEvent
 from lineage.openlineage import Event, UnusableEventError, parse
 from lineage.services import graph
 from lineage.services.locks import graph_is_ours
+from lineage.services.statements import bulk_cursor
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def _opened(rows: list[tuple[int, bytes]]) -> tuple[list[Event], dict[int, str]]
 
 
 def _mark(state: InboxEvent.State, pks: list[int], reason: str = "") -> None:
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             "UPDATE lineage_inboxevent SET state = %s, reason = %s WHERE id = ANY(%s)",
             [state.value, reason, pks],

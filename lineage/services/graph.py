@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
-
 from lineage.merging import Batch, Facets, Name, OutputFacts
 from lineage.services import staleness, versions
+from lineage.services.statements import bulk_cursor
 
 Ids = dict[Any, int]
 
@@ -64,7 +63,7 @@ def _named_rows(table: str, insert: str, names: Iterable[Name]) -> Ids:
     if not ordered:
         return {}
     columns = [[name[0] for name in ordered], [name[1] for name in ordered]]
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(insert, columns)
         cursor.execute(
             f"SELECT t.namespace, t.name, t.id FROM {table} t"  # noqa: S608 a name of ours
@@ -79,7 +78,7 @@ def _write_runs(batch: Batch, jobs: Ids) -> Ids:
     rows = sorted((jobs[name[:2]], name[2], facts) for name, facts in batch.runs.items())
     if not rows:
         return {}
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO lineage_run AS run
@@ -116,7 +115,7 @@ def _write_inputs(batch: Batch, runs: Ids, datasets: Ids) -> None:
     if not rows:
         return
     columns = [list(column) for column in zip(*rows, strict=True)]
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO lineage_runinput AS input (run_id, dataset_id, declared, announced_at)
@@ -136,7 +135,7 @@ def _write_outputs(batch: Batch, runs: Ids, datasets: Ids) -> None:
     )
     if not rows:
         return
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO lineage_datasetversion AS version
@@ -179,7 +178,7 @@ def _write_facets(entity: str, ids: Mapping[Any, int], facets: Facets) -> None:
     rows = sorted((ids[of], name, at, value) for (of, name), (at, value) in facets.items())
     if not rows:
         return
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO lineage_{entity}facet AS facet ({entity}_id, name, event_at, value)

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -18,6 +17,7 @@ from governance.keys import organisation_key
 from governance.models import ApiKey
 from governance.services.clients import may_write
 from lineage.openlineage import UnusableEventError, parse
+from lineage.services.statements import bulk_cursor
 
 BACKLOG_LOOK_SECONDS = 1.0
 
@@ -83,7 +83,7 @@ def _insert(client_id: int, arrivals: list[_Arrival]) -> dict[bytes, tuple[UUID,
     """Insert what is new; return of every digest its id and whether it is new."""
     seal = organisation_key().seal
     digests = [each.digest for each in arrivals]
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO lineage_inboxevent
@@ -131,7 +131,7 @@ class _Backlog:
     def is_full(cls) -> bool:
         now = time.monotonic()
         if now - cls.looked_at > BACKLOG_LOOK_SECONDS:
-            with connection.cursor() as cursor:
+            with bulk_cursor() as cursor:
                 cursor.execute(
                     "SELECT count(*) FROM"
                     " (SELECT 1 FROM lineage_inboxevent WHERE state = 'ready' LIMIT %s) AS waiting",

@@ -8,16 +8,15 @@ back from it, and of those only the ones that were not finished before the write
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from django.db import connection
 from pyroaring import BitMap
 
-from lineage.models import WayBack
 from lineage.openlineage import EARLIEST
+from lineage.services.statements import bulk_cursor
 
 
 def mark(runs: Sequence[int]) -> None:
     """Make stale what changes to these runs may concern."""
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             SELECT v.dataset_id, min(CASE WHEN named.id IS NULL THEN v.visible_from ELSE %s END)
@@ -44,20 +43,33 @@ def mark(runs: Sequence[int]) -> None:
 
 def mark_datasets(changed: Mapping[int, datetime]) -> None:
     """Make stale the model versions that may have read these data sets at or after an instant."""
-    for dataset, since in sorted(changed.items()):
-        blocks = WayBack.objects.filter(dataset_id=dataset, last_trained_at__gte=since)
-        for serialised in blocks.values_list("model_versions", flat=True):
-            _mark_trained_since(list(BitMap.deserialize(bytes(serialised))), since)
-
-
-def _mark_trained_since(model_versions: list[int], since: datetime) -> None:
-    with connection.cursor() as cursor:
+    concerned: dict[int, datetime] = {}
+    for serialised, since in _blocks(changed):
+        for pk in BitMap.deserialize(serialised):
+            concerned[pk] = min(concerned.get(pk, since), since)
+    if not concerned:
+        return
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             UPDATE lineage_modelversion m SET stale_at = clock_timestamp()
-              FROM lineage_datasetversion v
-             WHERE m.id = ANY(%s) AND v.id = m.version_id AND v.complete_at >= %s
-               AND m.stale_at IS NULL
+              FROM unnest(%s::bigint[], %s::timestamptz[]) AS concerned (id, since)
+              JOIN lineage_datasetversion v ON v.complete_at >= since
+             WHERE m.id = concerned.id AND v.id = m.version_id AND m.stale_at IS NULL
             """,
-            [model_versions, since],
+            [list(concerned), list(concerned.values())],
         )
+
+
+def _blocks(changed: Mapping[int, datetime]) -> list[tuple[bytes, datetime]]:
+    """Return the blocks on the way back from these data sets that a change may concern."""
+    with bulk_cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT w.model_versions, since
+              FROM unnest(%s::bigint[], %s::timestamptz[]) AS changed (dataset, since)
+              JOIN lineage_wayback w ON w.dataset_id = dataset AND w.last_trained_at >= since
+            """,
+            [list(changed), list(changed.values())],
+        )
+        return [(bytes(serialised), since) for serialised, since in cursor.fetchall()]

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from lineage.models import DatasetVersion
 from lineage.openlineage import EARLIEST, RunState
 from lineage.services import staleness
 from lineage.services.locks import wait_for_graph
+from lineage.services.statements import bulk_cursor
 
 # The lifecycle changes after which nothing of the earlier content is left.
 REPLACING = ("CREATE", "OVERWRITE", "TRUNCATE", "DROP")
@@ -16,7 +17,7 @@ REPLACING = ("CREATE", "OVERWRITE", "TRUNCATE", "DROP")
 
 def ensure_origins(datasets: Collection[int]) -> None:
     """Give data sets the version that stands for what was there before any known write."""
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO lineage_datasetversion
@@ -39,7 +40,7 @@ def name_versions(named: Sequence[tuple[int, str, datetime]]) -> None:
     if not first:
         return
     rows = sorted((dataset, declared, at) for (dataset, declared), at in first.items())
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO lineage_datasetversion AS version
@@ -62,7 +63,7 @@ def follow_runs(runs: Sequence[int]) -> None:
 
     Only a completed run is believed to have replaced; one that failed may have left the rest.
     """
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             UPDATE lineage_datasetversion AS version
@@ -84,7 +85,7 @@ def follow_runs(runs: Sequence[int]) -> None:
 
 def announce_models(datasets: Sequence[int]) -> None:
     """Register the data sets that events call models."""
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO governance_model (uuid, dataset_id, description, created_at)
@@ -103,7 +104,7 @@ def make_model_versions(datasets: Collection[int] | None = None) -> int:
     training are found too.
     """
     narrowed = "" if datasets is None else "AND m.dataset_id = ANY(%(datasets)s)"
-    with connection.cursor() as cursor:
+    with bulk_cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO lineage_modelversion (model_id, version_id, stale_at)

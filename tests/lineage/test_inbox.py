@@ -78,9 +78,7 @@ def test_applying_marks_events_done_in_the_same_transaction(key):
 def test_one_poisonous_event_holds_up_no_other(key):
     accept(key=key, events=[event("START", "good", 0), event("START", "poison", 0)])
     with connection.cursor() as cursor:
-        cursor.execute(
-            "ALTER TABLE lineage_job ADD CONSTRAINT no_poison CHECK (name <> 'poison')"
-        )
+        cursor.execute("ALTER TABLE lineage_job ADD CONSTRAINT no_poison CHECK (name <> 'poison')")
     assert apply_ready() == 2
     assert states() == {"done": 1, "dead": 1}
     assert [job.name for job in Job.objects.all()] == ["good"]

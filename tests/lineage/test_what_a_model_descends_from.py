@@ -168,5 +168,7 @@ def test_a_loop_of_jobs_ends(send):
 
 def test_the_origin_of_a_data_set_lies_before_everything(send):
     send(run("train", 0, 1, reads=["raw"], writes=[MODEL]))
-    origin = ModelVersion.objects.get().version.__class__.objects.get(kind="origin", dataset__name="raw")
+    origin = ModelVersion.objects.get().version.__class__.objects.get(
+        kind="origin", dataset__name="raw"
+    )
     assert origin.complete_at == EARLIEST

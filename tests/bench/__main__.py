@@ -1,0 +1,56 @@
+"""Measure each speed beside its yardstick in one run: ``sh deploy/run bench``.
+
+Prints a table and writes ``.bench/results.json``. Ratios are what to read: both sides of a row
+run on the same machine a moment apart. ``BENCH_SCALE`` is ``small`` (default) or ``full``.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import django
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(".bench") / "results.json"
+
+
+def main() -> None:
+    """Run every row in a database of its own."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
+    django.setup()
+
+    from tests.bench import lineage
+    from tests.bench.place import own_database
+    from tests.bench.row import Row
+
+    console = Console()
+    scale = os.environ.get("BENCH_SCALE", "small")
+    rows: list[Row] = []
+    with own_database() as environment:
+        for measure in (lineage.ingest_single, lineage.apply):
+            with console.status(f"{measure.__name__} …"):
+                row = measure(scale=scale, environment=environment)
+            rows.append(row)
+            console.print(f"{row.name}: {row.value:,.0f} {row.unit}, ratio {row.ratio:.2f}")
+    console.print(table(rows))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")
+    console.print(f"written to {RESULTS}")
+
+
+def table(rows: "list[Row]") -> Table:
+    """Return the rows as a table."""
+    shown = Table(title="speed, beside its yardstick")
+    for column in ("name", "value", "unit", "yardstick", "its value", "ratio", "aim", "scale"):
+        shown.add_column(column, justify="right" if column in {"value", "its value"} else "left")
+    for row in rows:
+        shown.add_row(
+            row.name, f"{row.value:,.1f}", row.unit, row.yardstick, f"{row.yardstick_value:,.1f}",
+            f"{row.ratio:.2f}", row.aim, row.scale,
+        )  # fmt: skip
+    return shown
+
+
+if __name__ == "__main__":
+    main()

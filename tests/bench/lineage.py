@@ -1,0 +1,174 @@
+"""Rows about lineage: accepting events and applying them."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import transaction
+
+from governance.models import ApiKey, Dataset
+from governance.services.clients import issue_key
+from lineage.models import DatasetFacet, DatasetVersion, InboxEvent, Job, Run, RunInput
+from lineage.openlineage import parse, parse_time
+from lineage.services.apply import apply_ready
+from lineage.services.inbox import accept
+from tests.bench.place import web
+from tests.bench.row import Row
+from tests.factories.events import at
+
+CONNECTIONS = 4
+COLUMNS = [{"name": f"column_{n}", "type": "varchar(255)", "fields": []} for n in range(10)]
+
+
+def event(number: int) -> dict[str, Any]:
+    """Return an event of the usual size: three inputs, one output, ten columns each, 3.5 kB."""
+
+    def named(name: int) -> dict[str, Any]:
+        facet = {"_producer": "https://example.org/bench", "_schemaURL": SCHEMA, "fields": COLUMNS}
+        return {"namespace": "postgres://bench:5432", "name": f"db.public.table_{name}",
+                "facets": {"schema": facet}}  # fmt: skip
+
+    job = number % 2000
+    return {
+        "eventType": "COMPLETE",
+        "eventTime": (at(0) + timedelta(seconds=number)).isoformat(),
+        "producer": "https://example.org/bench",
+        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json",
+        "run": {"runId": str(UUID(int=number)), "facets": {}},
+        "job": {"namespace": "bench", "name": f"job_{job}", "facets": {}},
+        "inputs": [named((job * 7 + n) % 3000) for n in range(3)],
+        "outputs": [named(3000 + job)],
+    }
+
+
+SCHEMA = "https://openlineage.io/spec/facets/1-2-0/SchemaDatasetFacet.json"
+
+
+def bodies(count: int, start: int = 0) -> list[bytes]:
+    return [json.dumps(event(start + n), sort_keys=True).encode() for n in range(count)]
+
+
+def ingest_single(*, scale: str, environment: dict[str, str]) -> Row:
+    """Accept single events durably over HTTP, as the stock client sends them."""
+    count = 4000 if scale == "small" else 40_000
+    bearer = issue_key(client_name="bench", scopes=["lineage:write"]).bearer
+    with web(environment) as port:
+        post_all(port, bearer, bodies(400, start=10**6))  # connections and caches are warm
+        sent = bodies(count)
+        ours = rate(count, lambda: post_all(port, bearer, sent))
+    assert InboxEvent.objects.count() == count + 400
+    theirs = rate(count, lambda: insert_all(environment["DATABASE_URL"], sent))
+    return Row(
+        "ingest_single", ours, "events/s", "psycopg INSERT and commit", theirs, scale,
+        "0.5, 1,000/s",
+    )  # fmt: skip
+
+
+def post_all(port: int, bearer: str, sent: list[bytes]) -> None:
+    def post(share: list[bytes]) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as wire:
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for body in share:
+                wire.sendall(head(bearer, len(body)) + body)
+                answer = wire.recv(4096)
+                assert b" 201 " in answer[:20], answer[:200]
+
+    in_shares(post, sent)
+
+
+def head(bearer: str, length: int) -> bytes:
+    """Return the head of a request with the headers of openlineage-python."""
+    return (
+        "POST /api/v1/lineage HTTP/1.1\r\nHost: localhost\r\n"
+        "User-Agent: python-requests/2.34.2\r\nAccept-Encoding: gzip, deflate\r\nAccept: */*\r\n"
+        "Connection: keep-alive\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {bearer}\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def insert_all(url: str, sent: list[bytes]) -> None:
+    with psycopg.connect(url, autocommit=True) as wire:
+        wire.execute("DROP TABLE IF EXISTS bare")
+        wire.execute("CREATE TABLE bare (id bigint GENERATED ALWAYS AS IDENTITY, body bytea)")
+
+    def insert(share: list[bytes]) -> None:
+        with psycopg.connect(url, autocommit=True) as wire:
+            for body in share:
+                wire.execute("INSERT INTO bare (body) VALUES (%s)", [body])
+
+    in_shares(insert, sent)
+
+
+def in_shares(work: Callable[[list[bytes]], None], sent: list[bytes]) -> None:
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(work, [sent[n::CONNECTIONS] for n in range(CONNECTIONS)]))
+
+
+def apply(*, scale: str, environment: dict[str, str]) -> Row:
+    """Apply accepted events to the graph in one process."""
+    count = 10_000 if scale == "small" else 100_000
+    InboxEvent.objects.all().delete()
+    key = issue_key(client_name="bench", scopes=["lineage:write"]).key
+    fill(key, count, start=0)
+    ours = rate(count, apply_everything)
+    assert Run.objects.count() == count
+    few = count // 50
+    theirs = rate(few, lambda: apply_by_orm([event(2 * 10**6 + n) for n in range(few)]))
+    return Row("apply", ours, "events/s", "update_or_create by the ORM", theirs, scale, "30")
+
+
+def fill(key: ApiKey, count: int, start: int) -> None:
+    for first in range(start, start + count, 500):
+        accept(key=key, events=[event(n) for n in range(first, min(first + 500, start + count))])
+
+
+def apply_everything() -> None:
+    while apply_ready():
+        pass
+
+
+def apply_by_orm(events: list[dict[str, Any]]) -> None:
+    """Do the same, row by row, as one would write it first."""
+    for raw in events:
+        parsed = parse(raw, now=parse_time("2100-01-01T00:00:00Z"))
+        with transaction.atomic():
+            job, _ = Job.objects.get_or_create(namespace=parsed.job[0], name=parsed.job[1])
+            run, _ = Run.objects.update_or_create(
+                job=job, run_id=parsed.run_id,
+                defaults={"state": parsed.state, "state_at": parsed.at, "started_at": parsed.at,
+                          "last_heard_at": parsed.at},
+            )  # fmt: skip
+            for ref in parsed.datasets():
+                dataset, _ = Dataset.objects.get_or_create(namespace=ref.namespace, name=ref.name)
+                for name, value in ref.facets.items():
+                    DatasetFacet.objects.update_or_create(
+                        dataset=dataset, name=name, defaults={"value": value, "event_at": parsed.at}
+                    )
+                DatasetVersion.objects.get_or_create(
+                    dataset=dataset, kind="origin",
+                    defaults=dict.fromkeys(("announced_at", "visible_from", "complete_at"), at(0)),
+                )  # fmt: skip
+                if ref in parsed.inputs:
+                    RunInput.objects.update_or_create(
+                        run=run, dataset=dataset, declared="", defaults={"announced_at": parsed.at}
+                    )
+                else:
+                    DatasetVersion.objects.update_or_create(
+                        dataset=dataset, run=run, kind="written",
+                        defaults=dict.fromkeys(
+                            ("announced_at", "visible_from", "complete_at"), parsed.at
+                        ),
+                    )  # fmt: skip
+
+
+def rate(count: int, work: Callable[[], None]) -> float:
+    """Return how many a second."""
+    started = time.perf_counter()
+    work()
+    return count / (time.perf_counter() - started)
