@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
 from consent.selectors import requests
+from deploy.celery import application
 from governance.services import ledger
 from lineage import tasks as lineage_tasks
 from lineage.selectors.inbox import work_waits
@@ -55,14 +56,12 @@ class Sweeper:
                 self._send(task, ids)
                 self.told_at[task.name, ids] = now
                 told += 1
-        self.told_at = {
-            what: at for what, at in self.told_at.items() if now - at < NUDGE_SECONDS
-        }
+        self.told_at = {what: at for what, at in self.told_at.items() if now - at < NUDGE_SECONDS}
         return told
 
     def _send(self, task: "Task[Any, Any]", ids: tuple[int, ...]) -> None:
         try:
-            task.apply_async(args=ids, retry=False)
+            application.send_task(task.name, args=ids, retry=False)
         except (BrokerError, RedisError, OSError):
             self._alone(task, ids)
         else:

@@ -25,7 +25,7 @@ class Purpose(models.Model):
     uuid = public_id()
     key = models.SlugField(unique=True)
     title = models.TextField()
-    dpv_iri = models.URLField()
+    dpv_iri = models.TextField()
     legal_basis = models.TextField(choices=LegalBasis.choices)
     parent = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"

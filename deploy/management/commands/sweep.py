@@ -11,10 +11,9 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
 from deploy.sweeper import Sweeper
+from governance.locks import Lock
 
 logger = logging.getLogger(__name__)
-
-ONE_SWEEPER = 0x0C010F02
 
 
 class Command(BaseCommand):
@@ -55,9 +54,9 @@ class Command(BaseCommand):
             cursor.execute(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
                 " AND objid = %s AND pid = pg_backend_pid()",
-                [ONE_SWEEPER],
+                [Lock.SWEEPER],
             )
             if cursor.fetchone()[0]:
                 return True
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [ONE_SWEEPER])
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [Lock.SWEEPER])
             return bool(cursor.fetchone()[0])

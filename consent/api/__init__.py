@@ -1,0 +1,1 @@
+"""People, decisions, memberships and the gate over REST."""

@@ -1,0 +1,183 @@
+"""The gate over REST. No answer holds a list of people."""
+
+from typing import Any
+from uuid import UUID
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from consent.identifiers import MAX_LENGTH
+from consent.models import GateDecision
+from consent.selectors import gate as selectors
+from consent.services import gate
+from governance.api.authentication import key_of
+from governance.api.documents import operation
+from governance.errors import NotFoundError
+from governance.models import Dataset, Purpose, Scope
+from governance.selectors import registry, rules
+from lineage.selectors.transparency import dataset_named
+
+MOST_DATASETS = 100
+MOST_IDENTIFIERS = 10_000
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "format": "uuid"},
+            {
+                "type": "object",
+                "properties": {"namespace": {"type": "string"}, "name": {"type": "string"}},
+                "required": ["namespace", "name"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+)
+class DatasetField(serializers.Field[Dataset, Any, Any, Any]):
+    """A data set by its uuid, or by its OpenLineage namespace and name."""
+
+    default_error_messages = {
+        "malformed": "This is neither a uuid nor an object with a namespace and a name.",
+        "unknown": "There is no such data set.",
+    }
+
+    def to_internal_value(self, data: Any) -> Dataset:
+        """Find the data set."""
+        try:
+            return _dataset(data)
+        except NotFoundError:
+            self.fail("unknown")
+        except ValueError:
+            self.fail("malformed")
+
+    def to_representation(self, value: Dataset) -> str:
+        """Return the public name."""
+        return str(value.uuid)
+
+
+class GateIn(serializers.Serializer[Any]):
+    """What is to be used, and for what."""
+
+    datasets: Any = serializers.ListField(
+        child=DatasetField(), min_length=1, max_length=MOST_DATASETS
+    )
+    purpose = serializers.CharField(max_length=50, help_text="the key of the purpose")
+
+
+class GateInputOut(serializers.Serializer[Any]):
+    """A data set that was asked about, and its version at that moment."""
+
+    uuid = serializers.UUIDField(source="dataset.uuid")
+    namespace = serializers.CharField(source="dataset.namespace")
+    name = serializers.CharField(source="dataset.name")
+    version = serializers.UUIDField(source="version.uuid")
+
+
+class GateOut(serializers.Serializer[Any]):
+    """The gate's answer."""
+
+    uuid = serializers.UUIDField()
+    outcome = serializers.ChoiceField(choices=GateDecision.Outcome.choices)
+    reasons: Any = serializers.ListField(
+        child=serializers.ChoiceField(choices=GateDecision.Reason.choices)
+    )
+    purpose = serializers.CharField(source="purpose.key", allow_null=True, default=None)
+    datasets = GateInputOut(source="inputs", many=True)
+    excluded_count = serializers.IntegerField()
+    decided_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+
+
+class FilterIn(serializers.Serializer[Any]):
+    """Identifiers that the caller has; nothing of them is kept."""
+
+    scheme = serializers.CharField(max_length=32)
+    identifiers: Any = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_LENGTH, trim_whitespace=False),
+        max_length=MOST_IDENTIFIERS,
+    )
+
+
+class FilterOut(serializers.Serializer[Any]):
+    """Whether the rows of each may be used, in the order of the request; never why not."""
+
+    permitted: Any = serializers.ListField(child=serializers.BooleanField())
+
+
+class GateDecisions(APIView):
+    """Questions to the gate."""
+
+    scopes = {"POST": Scope.GATE_ASK}
+
+    @operation("ask_the_gate", GateOut, body=GateIn, upsert=True)
+    def post(self, request: Request) -> Response:
+        """Ask whether data sets may be used for a purpose; the answer is good for an hour."""
+        body = GateIn(data=request.data)
+        body.is_valid(raise_exception=True)
+        client = key_of(request).client
+        decision = gate.decide(
+            datasets=body.validated_data["datasets"],
+            purpose=_purpose(body.validated_data["purpose"]),
+            client=client,
+        )
+        shown = selectors.decision_of(client=client, uuid=decision.uuid)
+        return Response(GateOut(shown).data, status=201)
+
+
+class GateAnswer(APIView):
+    """One answer of the gate, for the client that asked."""
+
+    scopes = {"GET": Scope.GATE_ASK}
+
+    @operation("gate_decision", GateOut)
+    def get(self, request: Request, uuid: UUID) -> Response:
+        """Show the answer as it was given."""
+        found = selectors.decision_of(client=key_of(request).client, uuid=uuid)
+        return Response(GateOut(found).data)
+
+
+class GateFilter(APIView):
+    """Row by row, by identifiers that the caller has."""
+
+    scopes = {"POST": Scope.GATE_ASK}
+
+    @operation("filter_through_the_gate", FilterOut, body=FilterIn)
+    def post(self, request: Request, uuid: UUID) -> Response:
+        """Answer for each identifier whether its rows may be used now."""
+        decision = selectors.decision_of(client=key_of(request).client, uuid=uuid)
+        body = FilterIn(data=request.data)
+        body.is_valid(raise_exception=True)
+        permitted = selectors.permitted(
+            decision=decision,
+            scheme=body.validated_data["scheme"],
+            values=body.validated_data["identifiers"],
+        )
+        return Response({"permitted": permitted})
+
+
+def _dataset(said: Any) -> Dataset:
+    match said:
+        case str():
+            return registry.dataset(UUID(said))
+        case {"namespace": str(namespace), "name": str(name), **rest} if not rest:
+            return dataset_named(namespace, name)
+    raise ValueError("neither a uuid nor a name")
+
+
+def _purpose(key: str) -> Purpose | None:
+    try:
+        return rules.purpose(key)
+    except NotFoundError:
+        return None
+
+
+urlpatterns = [
+    path("gate/decisions", GateDecisions.as_view()),
+    path("gate/decisions/<uuid:uuid>", GateAnswer.as_view()),
+    path("gate/decisions/<uuid:uuid>/filter", GateFilter.as_view()),
+]

@@ -1,0 +1,12 @@
+"""Addresses of the consent app; none ends in a slash, each list stands beside its views."""
+
+from consent.api import decisions, gate, membership, notices, request_urls, subjects
+
+urlpatterns = [
+    *subjects.urlpatterns,
+    *decisions.urlpatterns,
+    *notices.urlpatterns,
+    *membership.urlpatterns,
+    *gate.urlpatterns,
+    *request_urls.urlpatterns,
+]

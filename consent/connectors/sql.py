@@ -1,0 +1,250 @@
+"""Tables in SQL databases, through SQLAlchemy; tried on PostgreSQL and SQLite.
+
+A location is ``table`` or ``schema.table``. A part is taken literally, with its case and spaces,
+up to the next dot; a part in double quotes may hold dots, and ``""`` in it stands for one quote:
+``"odd.name"``, ``archive."say ""hi"" twice"``.
+
+Deleted rows leave the table. SQLite's are overwritten too; PostgreSQL frees dead rows when it
+vacuums, and other databases when they see fit.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects.postgresql import CITEXT
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeEngine
+
+from consent.connectors import identifiers
+from consent.connectors.base import (
+    Connector,
+    Erased,
+    Located,
+    Place,
+    StorageMissingError,
+    StorageUnreadableError,
+    SubjectColumnMissingError,
+)
+from consent.connectors.sql_errors import translated
+
+CHUNK: Final = 1000  # values per statement
+STREAM: Final = 10_000  # rows per round trip
+WAIT: Final = 5  # seconds, to connect and for a lock
+LONGEST_STATEMENT: Final = 600  # seconds
+
+_PART = re.compile(r'(?:"((?:[^"]|"")+)"|([^".][^.]*))(\.|$)')
+# What SQLite would read as a number when it compares with a numeric column.
+_NUMERIC = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+
+
+class SqlConnector(Connector):
+    """Rows of one table; each erasure is one transaction, all or nothing."""
+
+    def members(self, place: Place) -> Iterator[list[str]]:
+        """Stream through a server-side cursor where the database has them."""
+        with _opened(place) as subjects:
+            present = sa.select(subjects.column).where(subjects.column.is_not(None))
+            for rows in subjects.stream(present):
+                yield [str(value) for (value,) in rows]
+
+    def locate(self, place: Place, values: frozenset[str]) -> Located:
+        """Count by the index on the subject column, if there is one."""
+        with _opened(place) as subjects:
+            rows = sum(each in values for each in subjects.matching(values))
+        return Located(rows, (place.location,) if rows else ())
+
+    def erase(self, place: Place, values: frozenset[str]) -> Erased:
+        """Delete in one transaction; other people's rows under a lax collation are refused."""
+        with _opened(place, writing=True) as subjects:
+            before = _exactly(subjects, values, place)
+            deleted = subjects.delete(values)
+            after = _exactly(subjects, values, place)
+            if not subjects.connection.dialect.supports_sane_rowcount:
+                deleted = before - after
+        evidence = {"rows_matching_before": before, "rows_deleted": deleted}
+        evidence |= {"rows_matching_after": after}
+        return Erased(deleted, (place.location,) if deleted else (), evidence)
+
+    def verify(self, place: Place, values: frozenset[str]) -> int:
+        """Count on a connection of its own."""
+        return self.locate(place, values).rows
+
+
+def split_location(location: str) -> tuple[str | None, str]:
+    """Return schema and table; raise ``StorageUnreadableError`` for anything else."""
+    parts, at = [], 0
+    while match := _PART.match(location, at):
+        quoted, plain, dot = match.groups()
+        parts.append(plain if quoted is None else quoted.replace('""', '"'))
+        at = match.end()
+        if not dot:
+            break
+    if at != len(location) or location.endswith(".") or len(parts) not in (1, 2):
+        raise StorageUnreadableError(
+            "Register the table as table or schema.table, with odd names in double quotes."
+        )
+    return (parts[0] if len(parts) == 2 else None), parts[-1]
+
+
+@dataclass(frozen=True)
+class _Subjects:
+    """The subject column of an open table, and how text becomes a value of it."""
+
+    connection: sa.Connection
+    table: sa.TableClause
+    column: sa.ColumnElement[Any]
+    bound: TypeEngine[Any]
+    convert: Callable[[str], Any]
+
+    def stream(self, query: sa.Select[Any]) -> Iterator[Any]:
+        streamed = query.execution_options(stream_results=True, yield_per=STREAM)
+        with closing(self.connection.execute(streamed)) as result:
+            yield from result.partitions()
+
+    def matching(self, values: frozenset[str]) -> Iterator[str]:
+        """Read the identifiers that the database takes for equal, one per row."""
+        for chosen in self._chosen(values):
+            for rows in self.stream(sa.select(self.column).where(chosen)):
+                yield from (str(value) for (value,) in rows)
+
+    def delete(self, values: frozenset[str]) -> int:
+        chosen = self._chosen(values)
+        return sum(
+            self.connection.execute(sa.delete(self.table).where(each)).rowcount for each in chosen
+        )
+
+    def _chosen(self, values: frozenset[str]) -> Iterator[sa.ColumnElement[bool]]:
+        wanted = (each for each in map(self.convert, sorted(values)) if each is not None)
+        for chunk in identifiers.in_chunks(wanted, CHUNK):
+            yield self.column.in_(sa.bindparam("wanted", chunk, self.bound, expanding=True))
+
+
+def _exactly(subjects: _Subjects, values: frozenset[str], place: Place) -> int:
+    rows = 0
+    for each in subjects.matching(values):
+        if each not in values:
+            raise StorageUnreadableError(
+                f"Give column {place.subject_column} of {place.location} a collation that tells "
+                "upper from lower case: erasing by it now would take other people's rows."
+            )
+        rows += 1
+    return rows
+
+
+@contextmanager
+def _opened(place: Place, *, writing: bool = False) -> Iterator[_Subjects]:
+    schema, name = split_location(place.location)
+    url = _url(place)
+    where = f"table {place.location} at {url.host or Path(url.database or 'this machine').name}"
+    with translated(where, writing=writing), closing(_Session(url, where)) as session:
+        with session.engine.begin() as connection:
+            _prepare(connection)
+            yield _subjects(connection, schema, name, place)
+        if writing:
+            session.scrub()
+
+
+class _Session:
+    """An engine for one call: no pool, so no connection outlives the answer."""
+
+    def __init__(self, url: sa.URL, where: str) -> None:
+        waits = {"postgresql": "connect_timeout", "sqlite": "timeout", "mysql": "connect_timeout"}
+        wait = waits.get(url.get_backend_name())
+        arguments = {wait: WAIT} if wait else {}
+        try:
+            self.engine = sa.create_engine(
+                url, poolclass=NullPool, connect_args=arguments, hide_parameters=True
+            )
+        except (ImportError, exc.NoSuchModuleError):
+            raise StorageUnreadableError(
+                f"Install the SQLAlchemy driver for {url.drivername} to reach {where}."
+            ) from None
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def scrub(self) -> None:
+        """Empty SQLite's write-ahead log, where the rows would outlive their deletion."""
+        if self.engine.dialect.name == "sqlite":
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _url(place: Place) -> sa.URL:
+    try:
+        url = sa.make_url(place.address)
+    except (exc.ArgumentError, ValueError):
+        raise StorageUnreadableError(
+            f"Register the address of {place.location} as a database URL."
+        ) from None
+    if url.drivername in {"postgres", "postgresql"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() == "sqlite":
+        # SQLite creates what it does not find, and an empty database holds nobody.
+        file = Path((url.database or "").removeprefix("file:"))
+        if not file.is_file():
+            raise StorageMissingError(
+                f"Restore the database file {file.name} or unregister {place.location}."
+            )
+    return url
+
+
+def _prepare(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LONGEST_STATEMENT}s'")
+        # Rows hidden by a policy would look like rows that are gone; so fail instead.
+        connection.exec_driver_sql("SET LOCAL row_security = off")
+    elif connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+def _subjects(connection: sa.Connection, schema: str | None, name: str, place: Place) -> _Subjects:
+    columns = sa.inspect(connection).get_columns(name, schema=schema)
+    kinds = {each["name"]: each["type"] for each in columns}
+    if place.subject_column not in kinds:
+        raise SubjectColumnMissingError(
+            f"Register the column of {place.location} that identifies people: "
+            f"there is none named {place.subject_column}."
+        )
+    kind = kinds[place.subject_column]
+    kind = getattr(kind, "data_type", kind)  # a domain stands for its base type
+    column: sa.ColumnClause[Any] = sa.column(place.subject_column, kind)
+    table = sa.table(name, column, schema=schema)
+    return _Subjects(connection, table, *_comparison(column, connection.dialect.name))
+
+
+def _comparison(
+    column: sa.ColumnClause[Any], dialect: str
+) -> tuple[sa.ColumnElement[Any], TypeEngine[Any], Callable[[str], Any]]:
+    """Choose the expression to compare, the type to bind, and how text becomes that type."""
+    kind = column.type
+    if isinstance(kind, sa.Integer):
+        convert = _sqlite_number if dialect == "sqlite" else identifiers.as_integer
+        return column, sa.BigInteger(), convert
+    if isinstance(kind, sa.Uuid) and dialect == "postgresql":
+        return column, sa.Uuid(), identifiers.as_uuid
+    text: sa.ColumnElement[Any] = column
+    if not isinstance(kind, sa.String) or isinstance(kind, sa.CHAR | sa.Enum | CITEXT):
+        text = sa.cast(column, sa.Text)  # exact, at the price of the index
+    if dialect == "sqlite":
+        return text.collate("BINARY"), sa.Text(), identifiers.as_text
+    return text, sa.Text(), _without_nul if dialect == "postgresql" else identifiers.as_text
+
+
+def _sqlite_number(value: str) -> int | str | None:
+    """Convert for an integer column of SQLite: it may hold text that looks like no number."""
+    number = identifiers.as_integer(value)
+    if number is None and not _NUMERIC.fullmatch(value):
+        return identifiers.as_text(value)
+    return number
+
+
+def _without_nul(value: str) -> str | None:
+    return None if "\0" in value else identifiers.as_text(value)

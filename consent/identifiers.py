@@ -1,0 +1,68 @@
+"""Identifiers of people: brought to one spelling, then known by a keyed digest only.
+
+Pure. ``email`` is compared without regard to case; every other scheme is a name that a data set's
+owner gave, and its values are opaque: only what Unicode calls the same text (NFKC) is the same.
+An address's local part is case-sensitive by RFC 5321, section 2.4, and nobody treats it so.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import ClassVar
+
+from governance.crypto import keyed_digest
+from governance.errors import ColophonError
+
+EMAIL = "email"
+OPAQUE = "opaque"
+MAX_LENGTH = 320  # the longest address of RFC 3696 (erratum 1690); enough for anything opaque
+SCHEME = r"^[a-z][a-z0-9_]{0,31}$"
+
+_SCHEME = re.compile(SCHEME.removesuffix("$") + r"\Z")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\Z")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class IdentifierMalformedError(ColophonError):
+    """The text cannot identify anybody. The message never repeats it."""
+
+    code: ClassVar[str] = "identifier_malformed"
+    status: ClassVar[int] = 400
+
+
+def normalised(scheme: str, value: str) -> str:
+    """Return the one spelling of an identifier, or raise `IdentifierMalformedError`."""
+    known_scheme(scheme)
+    if len(value) > MAX_LENGTH:
+        raise IdentifierMalformedError(f"the identifier is longer than {MAX_LENGTH} characters")
+    text = _same_text(value)
+    if scheme == EMAIL:
+        text = _same_text(text.casefold())
+        if not _EMAIL.match(text):
+            raise IdentifierMalformedError("the identifier is not an e-mail address")
+    if not text:
+        raise IdentifierMalformedError("the identifier is empty")
+    if _UNPRINTABLE.search(text):
+        raise IdentifierMalformedError("the identifier holds characters that cannot be printed")
+    return text
+
+
+def digest(key: bytes, scheme: str, value: str) -> bytes:
+    """Return what an identifier is known by: equal for the same person, useless without the key."""
+    return keyed_digest(key, f"{scheme}\0{normalised(scheme, value)}".encode())
+
+
+def digests(key: bytes, scheme: str, values: Iterable[str]) -> list[bytes]:
+    """Return the digest of each identifier, in order."""
+    return [digest(key, scheme, value) for value in values]
+
+
+def known_scheme(scheme: str) -> str:
+    """Return the scheme if it is a name, or raise `IdentifierMalformedError`."""
+    if not _SCHEME.match(scheme):
+        raise IdentifierMalformedError("the scheme is not a short lower-case name")
+    return scheme
+
+
+def _same_text(value: str) -> str:
+    return unicodedata.normalize("NFKC", value).strip()

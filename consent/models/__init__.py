@@ -1,0 +1,35 @@
+"""Whose data it is, and what they allow."""
+
+from consent.models.decisions import ConsentDecision, Notice, NoticeVersion
+from consent.models.erasure import (
+    ErasureStep,
+    Remediation,
+    RequestKind,
+    RequestRecord,
+    RightsRequest,
+)
+from consent.models.gate import GateDecision, GateInput
+from consent.models.membership import Manifest, Membership, Reappearance
+from consent.models.sign_in import SignInCode
+from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
+
+__all__ = [
+    "ConsentDecision",
+    "ErasureStep",
+    "GateDecision",
+    "GateInput",
+    "Manifest",
+    "Membership",
+    "Notice",
+    "NoticeVersion",
+    "Reappearance",
+    "Remediation",
+    "RequestKind",
+    "RequestRecord",
+    "RightsRequest",
+    "SignInCode",
+    "Subject",
+    "SubjectIdentifier",
+    "SubjectKey",
+    "Tombstone",
+]

@@ -1,0 +1,209 @@
+"""Rights requests, and what carrying out an erasure leaves behind as facts."""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from consent.models.subjects import Subject
+from governance.fields import public_id
+from governance.models import Dataset
+from lineage.models import DatasetVersion, ModelVersion
+
+
+class RequestKind(models.TextChoices):
+    """The rights of Art. 15 to 21 GDPR that can be asked for."""
+
+    ACCESS = "access", "access, Art. 15"
+    ERASURE = "erasure", "erasure, Art. 17"
+    RESTRICTION = "restriction", "restriction, Art. 18"
+    PORTABILITY = "portability", "portability, Art. 20"
+    OBJECTION = "objection", "objection, Art. 21"
+
+
+class RightsRequest(models.Model):
+    """A person's request. Instants say what has happened; the state follows from them.
+
+    There is no ``completed`` to set: a request is complete when every step and every remediation
+    has a terminal outcome (``consent.selectors.requests``). ``completion_recorded_at`` says only
+    that the ledger knows of it.
+    """
+
+    uuid = public_id()
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="requests")
+    kind = models.TextField(choices=RequestKind.choices)
+    idempotency_key = models.UUIDField()
+    received_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField()
+    verified_at = models.DateTimeField(null=True)
+    planned_at = models.DateTimeField(null=True)
+    refused_at = models.DateTimeField(null=True)
+    refusal_code = models.TextField(blank=True)
+    forgotten_at = models.DateTimeField(null=True)
+    observed_at = models.DateTimeField(null=True)
+    completion_recorded_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject", "idempotency_key"], name="consent_request_key_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=RequestKind.values), name="consent_request_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(due_at__gt=F("received_at")), name="consent_request_due_later"
+            ),
+            models.CheckConstraint(
+                condition=Q(planned_at=None) | Q(verified_at__isnull=False),
+                name="consent_request_verified_before_planned",
+            ),
+            models.CheckConstraint(
+                condition=Q(forgotten_at=None) | Q(planned_at__isnull=False),
+                name="consent_request_planned_before_forgotten",
+            ),
+            models.CheckConstraint(
+                condition=Q(refused_at=None) | (~Q(refusal_code="") & Q(planned_at=None)),
+                name="consent_request_refused_with_code",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
+class ErasureStep(models.Model):
+    """One data set of one request: locate, erase, verify.
+
+    The row is the work: a message carries its id, a worker claims it by raising ``token`` and
+    setting ``lease_until`` by the database's clock, and only the holder of the token can finish
+    it. ``located_rows`` is set once, before anything is erased, so that a worker that dies after
+    erasing and before saying so does not turn "erased" into "not found".
+    """
+
+    class State(models.TextChoices):
+        """Where the work stands."""
+
+        READY = "ready", "to be done"
+        RUNNING = "running", "a worker holds the lease"
+        BLOCKED = "blocked", "cannot be done as things are; tried again later"
+        DONE = "done", "has its outcome"
+
+    class Outcome(models.TextChoices):
+        """How it ended."""
+
+        ERASED = "erased", "erased, and read back"
+        NOT_FOUND = "not_found", "looked for, and not there"
+        BY_HAND = "by_hand", "erased by a person, who says so"
+        EXEMPT = "exempt", "kept, with the exemption's code"
+
+    uuid = public_id()
+    request = models.ForeignKey(RightsRequest, on_delete=models.PROTECT, related_name="steps")
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveIntegerField()
+    certainty = models.TextField()
+    state = models.TextField(choices=State.choices, default=State.READY)
+    outcome = models.TextField(choices=Outcome.choices, blank=True)
+    code = models.TextField(blank=True)
+    reason = models.TextField(blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    token = models.PositiveBigIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(db_default=Now())
+    located_rows = models.PositiveBigIntegerField(null=True)
+    evidence: "models.JSONField[Any, Any]" = models.JSONField(default=dict, blank=True)
+    version = models.ForeignKey(
+        DatasetVersion, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["request", "dataset"], name="consent_step_once"),
+            models.CheckConstraint(
+                condition=Q(state__in=["ready", "running", "blocked", "done"]),
+                name="consent_step_state_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="done", finished_at__isnull=False) & ~Q(outcome="")
+                | ~Q(state="done") & Q(finished_at=None, outcome=""),
+                name="consent_step_done_has_outcome",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="running") | Q(lease_until__isnull=False),
+                name="consent_step_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="blocked") | ~Q(code=""), name="consent_step_blocked_has_code"
+            ),
+            models.CheckConstraint(
+                condition=~Q(outcome="exempt") | ~Q(code=""), name="consent_step_exempt_has_code"
+            ),
+        ]
+        indexes = [
+            # What the sweeper looks for.
+            models.Index(F("retry_at"), name="consent_step_open", condition=~Q(state="done")),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
+class Remediation(models.Model):
+    """One affected model version of one request, until it is made good.
+
+    ``retrain`` is never claimed but observed: ``closed_by`` is the later version of the model
+    whose provenance no longer holds the person's data.
+    """
+
+    class Outcome(models.TextChoices):
+        """How it was made good."""
+
+        RETRAINED = "retrained", "a later version was trained without the data"
+        EXEMPT = "exempt", "left as it is, with the exemption's code"
+
+    uuid = public_id()
+    request = models.ForeignKey(
+        RightsRequest, on_delete=models.PROTECT, related_name="remediations"
+    )
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
+    certainty = models.TextField()
+    opened_at = models.DateTimeField(db_default=Now())
+    closed_at = models.DateTimeField(null=True)
+    outcome = models.TextField(choices=Outcome.choices, blank=True)
+    code = models.TextField(blank=True)
+    closed_by = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["request", "model_version"], name="consent_remediation_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(closed_at=None, outcome="")
+                | Q(closed_at__isnull=False, outcome="retrained", closed_by__isnull=False)
+                | Q(closed_at__isnull=False, outcome="exempt") & ~Q(code=""),
+                name="consent_remediation_closed_with_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(closed_by=None) | ~Q(closed_by=F("model_version")),
+                name="consent_remediation_not_closed_by_itself",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
+class RequestRecord(models.Model):
+    """Which ledger records tell a request's story; the certificate proves each of them."""
+
+    request = models.ForeignKey(RightsRequest, on_delete=models.PROTECT, related_name="records")
+    record = models.UUIDField(unique=True)
+    kind = models.TextField()
+
+    def __str__(self) -> str:
+        return self.kind

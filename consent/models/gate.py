@@ -1,0 +1,93 @@
+"""What the gate answered."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from governance.fields import public_id
+from governance.models import ApiClient, Dataset, Purpose
+from lineage.models import DatasetVersion
+
+
+class GateDecision(models.Model):
+    """Whether data sets may be used for a purpose, as it stood at ``decided_at``.
+
+    ``excluded`` is a serialised roaring bitmap (portable format) of the people whose rows may
+    not be used. It stays inside: whoever asked filters by identifiers it already has. ``purpose``
+    is empty if the one that was asked about is not known, which is refused.
+    """
+
+    class Outcome(models.TextChoices):
+        """The four answers."""
+
+        PERMIT = "permit", "all rows may be used"
+        DENY = "deny", "no row may be used"
+        PERMIT_WITH_EXCLUSIONS = "permit_with_exclusions", "all rows but those of some people"
+        GAP = "gap", "what is known is not enough to say"
+
+    class Reason(models.TextChoices):
+        """Why; about data sets, never about people."""
+
+        UNKNOWN_PURPOSE = "unknown_purpose", "the purpose is not registered"
+        EVERYBODY_EXCLUDED = "everybody_excluded", "every known person is excluded"
+        SOME_EXCLUDED = "some_excluded", "some people are excluded"
+        ERASED_DATA_PRESENT = "erased_data_present", "data that was erased has come back"
+        UNKNOWN_DATASET = "unknown_dataset", "nobody is known to answer for a data set upstream"
+        MEMBERS_UNKNOWN = "members_unknown", "a data set of people has not named them"
+        LINEAGE_TRUNCATED = "lineage_truncated", "the walk upstream was cut at its bound"
+
+    uuid = public_id()
+    client = models.ForeignKey(ApiClient, on_delete=models.PROTECT, null=True, related_name="+")
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, null=True, related_name="+")
+    outcome = models.TextField(choices=Outcome.choices)
+    reasons = ArrayField(models.TextField(choices=Reason.choices), default=list)
+    excluded_count = models.PositiveBigIntegerField()
+    excluded = models.BinaryField()
+    decided_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(outcome__in=["permit", "deny", "permit_with_exclusions", "gap"]),
+                name="consent_gatedecision_outcome_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome="permit", reasons=[]) | ~Q(outcome="permit") & ~Q(reasons=[]),
+                name="consent_gatedecision_says_why",
+            ),
+            models.CheckConstraint(
+                condition=~Q(outcome="permit") | Q(excluded_count=0),
+                name="consent_gatedecision_permit_excludes_nobody",
+            ),
+            models.CheckConstraint(
+                condition=Q(purpose__isnull=False) | Q(outcome="deny"),
+                name="consent_gatedecision_unknown_purpose_denied",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("decided_at")), name="consent_gatedecision_expires"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.uuid}"
+
+
+class GateInput(models.Model):
+    """A data set that was asked about, and its version at that moment."""
+
+    decision = models.ForeignKey(
+        GateDecision, on_delete=models.PROTECT, related_name="inputs", db_index=False
+    )
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["decision", "dataset"], name="consent_gateinput_dataset_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id} in {self.decision_id}"

@@ -1,0 +1,42 @@
+"""Asking for deletion: one page that says what will happen, and one press."""
+
+from uuid import uuid4
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from consent.deadlines import one_month_after
+from consent.portal import visits
+from consent.portal.forms import ErasureForm
+from consent.portal.pages import personal, shown
+from consent.portal.visits import Visitor
+from consent.selectors import portal
+from consent.services import requests
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@personal
+def erase(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """Tell what deletion means, and open it once confirmed; one that is open is enough."""
+    subject = visitor.subject
+    under_way = portal.erasure_under_way(portal.requests_of(subject) if subject else [])
+    if under_way is not None:
+        return redirect("portal:request", uuid=under_way.uuid)
+    form = ErasureForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        opened = requests.open_erasure(
+            subject=visits.registered(request, visitor),
+            key=form.cleaned_data["key"],
+            verified=True,
+        )
+        return redirect("portal:request", uuid=opened.uuid)
+    held = [each for each in portal.holdings(subject) if each.until is None] if subject else []
+    context = {
+        "key": uuid4(),
+        "held": held,
+        "made": portal.model_uses(subject) if subject else [],
+        "due_at": one_month_after(timezone.now()),
+    }
+    return shown(request, "erase", context, status=400 if form.is_bound else 200)

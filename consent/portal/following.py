@@ -1,0 +1,192 @@
+"""Following a request by its link alone: after the deletion nobody can sign in to see it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from consent.models import ErasureStep, Remediation, RequestKind
+from consent.portal import words
+from consent.portal.pages import private, shown
+from consent.selectors import certificates, requests
+from consent.selectors.requests import RequestState
+from consent.selectors.requests import Standing as RequestStanding
+from lineage.selectors.transparency import Certainty
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One station of a request; ``mark`` is done, now, later or ended."""
+
+    title: str
+    text: str
+    at: datetime | None
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One data set or model of a request, in words; ``open`` as long as it keeps it open."""
+
+    name: str
+    namespace: str
+    certainty: words.Term
+    text: str
+    detail: str
+    at: datetime | None
+    open: bool
+
+
+@require_safe
+@private
+def follow(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Show where a request stands, in full and by name."""
+    standing = requests.standing(uuid)
+    return shown(request, "request", _told(request, standing))
+
+
+@require_safe
+@private
+def certificate(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Show the certificate as a page to print; it names no person."""
+    standing = requests.standing(uuid)
+    context = {
+        **_told(request, standing),
+        "certificate": certificates.certificate(standing),
+        "now": timezone.now(),
+    }
+    return shown(request, "certificate", context)
+
+
+@require_safe
+@private
+def certificate_json(_request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Give out the certificate for machines."""
+    told = certificates.certificate(requests.standing(uuid))
+    response = JsonResponse(told, json_dumps_params={"indent": 2})
+    response.headers["Content-Disposition"] = f'inline; filename="certificate-{uuid}.json"'
+    return response
+
+
+def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
+    asked, now = standing.request, timezone.now()
+    ended = standing.state in {RequestState.COMPLETED, RequestState.REFUSED}
+    return {
+        "asked": asked,
+        "title": words.REQUEST[RequestKind(asked.kind)],
+        "state": standing.state,
+        "ended": ended,
+        "completed_at": standing.completed_at,
+        "overdue": not ended and asked.due_at < now,
+        "stations": stations(standing),
+        "datasets": [_dataset(each) for each in standing.steps],
+        "models": [_model(each) for each in standing.remediations],
+        "outstanding": [] if ended else outstanding(standing),
+        "link": request.build_absolute_uri(reverse("portal:request", args=[asked.uuid])),
+    }
+
+
+def stations(standing: RequestStanding) -> list[Station]:
+    """Return the stations of a request in order, each done, now or later."""
+    asked = standing.request
+    first = [
+        ("Received", "We have your request.", asked.received_at, True),
+        ("Identity confirmed", "We know that it was you who asked.", asked.verified_at,
+         asked.verified_at is not None),
+    ]  # fmt: skip
+    if standing.state is RequestState.REFUSED:
+        refused = Station("Refused", f"Reason: {asked.refusal_code}", asked.refused_at, "ended")
+        return [*_marked([each for each in first if each[3]]), refused]
+    return _marked([*first, *_work(standing)])
+
+
+def _work(standing: RequestStanding) -> list[tuple[str, str, datetime | None, bool]]:
+    asked, steps, models = standing.request, standing.steps, standing.remediations
+    planned = asked.planned_at is not None
+    ended = [each.finished_at for each in steps if each.finished_at]
+    good = [each.closed_at for each in models if each.closed_at]
+    erased, repaired = len(ended) == len(steps), len(good) == len(models)
+    kept = any(each.outcome == ErasureStep.Outcome.EXEMPT for each in steps)
+    keys = "Kept, because some of your data lawfully stays, and you must be able to learn of it."
+    if not kept:
+        keys = "With your key gone, what was sealed under it can never be read again, by anybody."
+    return [
+        ("Planned", "Every data set that holds you, or may, and every model made of it.",
+         asked.planned_at, planned),
+        ("Erased and read again", _counted(len(ended), len(steps), "data set") if planned else
+         "Each place is searched, erased, and read again.",
+         max(ended, default=None) if erased else None, planned and erased),
+        ("Key destroyed", keys, asked.forgotten_at,
+         planned and erased and (kept or asked.forgotten_at is not None)),
+        ("Models made good", _counted(len(good), len(models), "model version") if planned else
+         "Each model version waits for a training without your data.",
+         max(good, default=None) if repaired else None, planned and repaired),
+        ("Complete", "Nothing is outstanding.", standing.completed_at,
+         standing.state is RequestState.COMPLETED),
+    ]  # fmt: skip
+
+
+def _counted(done: int, total: int, what: str) -> str:
+    if total == 0:
+        return f"No {what} is concerned."
+    return f"{done} of {total} {what}{'' if total == 1 else 's'}."
+
+
+def _marked(told: list[tuple[str, str, datetime | None, bool]]) -> list[Station]:
+    """Mark what is done; the first that is not is where the request is now."""
+    found: list[Station] = []
+    for title, text, at, done in told:
+        waiting = any(each.mark == "now" for each in found)
+        mark = "done" if done else "later" if waiting else "now"
+        found.append(Station(title, text, at if done else None, mark))
+    return found
+
+
+def outstanding(standing: RequestStanding) -> list[str]:
+    """Say what keeps a request open, each in a sentence of its own."""
+    asked = standing.request
+    if asked.verified_at is None:
+        return ["We do not know yet that it was you who asked. Nothing is erased before we do."]
+    if asked.planned_at is None:
+        return ["The plan: which data sets and which models are concerned. It follows by itself."]
+    parts = [_dataset(each) for each in standing.steps]
+    parts += [_model(each) for each in standing.remediations]
+    told = [f"{each.name}: {each.detail or each.text}" for each in parts if each.open]
+    kept = any(each.outcome == ErasureStep.Outcome.EXEMPT for each in standing.steps)
+    if asked.forgotten_at is None and not kept:
+        told.append("Your key: it is destroyed once nothing of yours is left to erase.")
+    return told
+
+
+def _dataset(step: ErasureStep) -> Part:
+    done = step.state == ErasureStep.State.DONE
+    detail = words.BLOCKED.get(step.code, f"What stands in the way: {step.code}.")
+    if done:
+        detail = f"Reason on record: {step.code}." if step.code else ""
+    return Part(
+        step.dataset.name, step.dataset.namespace, words.CERTAINTY[Certainty(step.certainty)],
+        words.STEP_OUTCOME[ErasureStep.Outcome(step.outcome)] if done
+        else words.STEP_STATE[ErasureStep.State(step.state)],
+        detail if step.code else "", step.finished_at, not done,
+    )  # fmt: skip
+
+
+def _model(each: Remediation) -> Part:
+    made = each.model_version
+    dataset = made.model.dataset
+    name = f"{dataset.name} {made.version.declared}".strip()
+    text = words.REMEDIATION_OPEN
+    if each.outcome:
+        text = words.REMEDIATION_OUTCOME[Remediation.Outcome(each.outcome)]
+    detail = f"Reason on record: {each.code}." if each.code else ""
+    if each.closed_by:
+        later = each.closed_by.version.declared or str(each.closed_by.uuid)
+        detail = f"Version {later}."
+    return Part(
+        name, dataset.namespace, words.CERTAINTY[Certainty(each.certainty)], text, detail,
+        each.closed_at, not each.outcome,
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+"""What a person's decisions amount to, and whether a use is permitted by them.
+
+Pure: decisions and instants come in as arguments. The database mirrors `in_force` as one
+anti-join, ``ConsentDecision.objects.in_force``; a test holds the two together.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from governance.models import LegalBasis
+
+
+class DecisionKind(StrEnum):
+    """What a person can say about a purpose.
+
+    ``weight`` settles what stands of two things said at the same instant: a "no" over a "yes",
+    and of two the one that stops more.
+    """
+
+    GIVEN = "given"
+    RENEWED = "renewed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    OBJECTED = "objected"
+
+    @property
+    def weight(self) -> int:
+        """Return the rank among what was said at one instant, from 1."""
+        return list(DecisionKind).index(self) + 1
+
+    @property
+    def is_yes(self) -> bool:
+        """Say whether the person agreed."""
+        return self in {DecisionKind.GIVEN, DecisionKind.RENEWED}
+
+
+class DecisionSource(StrEnum):
+    """Through whom a decision came."""
+
+    PERSON = "person"
+    OPERATOR = "operator"
+    IMPORT = "import"
+
+
+class Standing(StrEnum):
+    """What a person's decisions amount to at an instant; ``NONE`` is that nothing was said."""
+
+    GIVEN = "given"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    OBJECTED = "objected"
+    EXPIRED = "expired"
+    NONE = "none"
+
+
+class Decision(Protocol):
+    """What the rules read of a decision; ``pk`` grows in the order of recording."""
+
+    @property
+    def pk(self) -> int:
+        """The order of recording."""
+
+    @property
+    def kind(self) -> str:
+        """A `DecisionKind`."""
+
+    @property
+    def decided_at(self) -> datetime:
+        """When the person said it."""
+
+    @property
+    def valid_until(self) -> datetime | None:
+        """From when on a "yes" is none any more; empty for never."""
+
+
+AnyDecision = TypeVar("AnyDecision", bound=Decision)
+
+# The grounds against which Art. 21(1) GDPR gives a right to object.
+OBJECTIONABLE = frozenset({LegalBasis.PUBLIC_TASK, LegalBasis.LEGITIMATE_INTERESTS})
+NO = frozenset({Standing.REFUSED, Standing.WITHDRAWN, Standing.OBJECTED})
+
+
+def in_force(decisions: Iterable[AnyDecision], at: datetime) -> AnyDecision | None:
+    """Return the decision of one person on one purpose that stands at an instant.
+
+    The order of recording matters only between equals: a "yes" that is recorded late never
+    overrides a "no" that was decided after it.
+    """
+    made = [each for each in decisions if each.decided_at <= at]
+    return max(
+        made,
+        key=lambda each: (each.decided_at, DecisionKind(each.kind).weight, each.pk),
+        default=None,
+    )
+
+
+def standing(decisions: Iterable[Decision], at: datetime) -> Standing:
+    """Return what one person's decisions on one purpose amount to at an instant."""
+    return _standing_of(in_force(decisions, at), at)
+
+
+def standing_within(levels: Sequence[Iterable[Decision]], at: datetime) -> Standing:
+    """Return the standing on a purpose, given the decisions on it and on each wider one.
+
+    ``levels`` starts with the purpose itself. The nearest level on which anything was said
+    decides, so a wider "yes" never overrides a narrower "no". A wider "no" that was decided at
+    the same time or later does override: who stops the whole has stopped the part.
+    """
+    said = [found for level in levels if (found := in_force(level, at))]
+    if not said:
+        return Standing.NONE
+    nearest, *wider = said
+    stops = [
+        each
+        for each in wider
+        if not DecisionKind(each.kind).is_yes and each.decided_at >= nearest.decided_at
+    ]
+    return _standing_of(max(stops, key=lambda each: each.decided_at, default=nearest), at)
+
+
+def permitted(basis: LegalBasis, standing: Standing) -> bool:
+    """Say whether a use on a legal basis is permitted to go on with this person's data.
+
+    Consent needs a "yes" that stands. Legitimate interests and public task give way to any "no":
+    who refuses or withdraws has objected, whatever the form was called. The other grounds rest on
+    nobody's decision. An erased person is not asked here: nothing permits that use.
+    """
+    if basis == LegalBasis.CONSENT:
+        return standing == Standing.GIVEN
+    return basis not in OBJECTIONABLE or standing not in NO
+
+
+def _standing_of(decision: Decision | None, at: datetime) -> Standing:
+    if decision is None:
+        return Standing.NONE
+    kind = DecisionKind(decision.kind)
+    if not kind.is_yes:
+        return Standing(kind.value)
+    expired = decision.valid_until is not None and decision.valid_until <= at
+    return Standing.EXPIRED if expired else Standing.GIVEN

@@ -1,0 +1,71 @@
+"""The certificate of erasure: what was erased and read back, and what is still outstanding."""
+
+from typing import Any
+
+from consent.models import ErasureStep, Remediation
+from consent.selectors.requests import Standing
+from governance.selectors import ledger
+
+FORMAT = "colophon-erasure-certificate-1"
+
+
+def certificate(standing: Standing) -> dict[str, Any]:
+    """Return the certificate as JSON. It names no person, so it can be kept and shown.
+
+    Every ledger record of the request comes with its inclusion proof, or with nothing where the
+    record has no number yet.
+    """
+    request = standing.request
+    return {
+        "format": FORMAT,
+        "request": str(request.uuid),
+        "kind": request.kind,
+        "received_at": request.received_at,
+        "due_at": request.due_at,
+        "state": standing.state,
+        "completed_at": standing.completed_at,
+        "keys_destroyed_at": request.forgotten_at,
+        "datasets": [_dataset(step) for step in standing.steps],
+        "models": [_model(each) for each in standing.remediations],
+        "outstanding": standing.outstanding,
+        "ledger": [
+            {"kind": told.kind, "record": str(told.record), "proof": _proof(told.record)}
+            for told in request.records.order_by("pk")
+        ],
+    }
+
+
+def _dataset(step: ErasureStep) -> dict[str, Any]:
+    return {
+        "dataset": str(step.dataset.uuid),
+        "namespace": step.dataset.namespace,
+        "name": step.dataset.name,
+        "certainty": step.certainty,
+        "state": step.state,
+        "outcome": step.outcome,
+        "code": step.code,
+        "rows": step.located_rows,
+        "finished_at": step.finished_at,
+        "evidence": step.evidence,
+    }
+
+
+def _model(each: Remediation) -> dict[str, Any]:
+    made = each.model_version
+    return {
+        "model_version": str(made.uuid),
+        "namespace": made.model.dataset.namespace,
+        "name": made.model.dataset.name,
+        "certainty": each.certainty,
+        "outcome": each.outcome or "open",
+        "code": each.code,
+        "closed_at": each.closed_at,
+        "closed_by": str(each.closed_by.uuid) if each.closed_by else None,
+    }
+
+
+def _proof(record: Any) -> dict[str, Any] | None:
+    try:
+        return ledger.proof_of(record).as_json()
+    except ledger.NotYetSequencedError:
+        return None

@@ -1,0 +1,100 @@
+"""What people allow: one person's standing, and the people of whom a purpose may not be served."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
+from pyroaring import BitMap
+
+from consent.models import ConsentDecision, Subject
+from consent.rules import OBJECTIONABLE, DecisionKind, Standing, standing_within
+from consent.selectors.subjects import erased
+from governance.models import LegalBasis, Purpose
+
+YES = [each.value for each in DecisionKind if each.is_yes]
+NO = [each.value for each in DecisionKind if not each.is_yes]
+FEW = 20_000  # below it, naming the people is cheaper than reading everybody's decisions
+
+
+def history(subject: Subject) -> "QuerySet[ConsentDecision]":
+    """Return everything a person has decided, in the order of recording."""
+    return subject.decisions.select_related("purpose", "notice_version").order_by("pk")
+
+
+def chain(purpose: Purpose) -> list[int]:
+    """Return a purpose and every wider one, the nearest first."""
+    parents = dict(Purpose.objects.values_list("pk", "parent_id"))
+    found = [purpose.pk]
+    while (parent := parents.get(found[-1])) is not None and parent not in found:
+        found.append(parent)
+    return found
+
+
+def standing(subject: Subject, purpose: Purpose, at: datetime) -> Standing:
+    """Return what one person's decisions on a purpose and the wider ones amount to."""
+    levels = chain(purpose)
+    said = list(subject.decisions.filter(purpose_id__in=levels))
+    return standing_within([[d for d in said if d.purpose_id == pk] for pk in levels], at)
+
+
+def excluded_from(people: Iterable[int], purpose: Purpose, at: datetime) -> BitMap:
+    """Return those of some people whose data may not be used for a purpose at an instant.
+
+    The set form of `consent.rules.permitted`; an erased person is always excluded.
+    """
+    asked = BitMap(people)
+    basis = LegalBasis(purpose.legal_basis)
+    if basis == LegalBasis.CONSENT:
+        excluded = asked - _who(agreed(chain(purpose), at), asked)
+    elif basis in OBJECTIONABLE:
+        excluded = asked & _who(declined(chain(purpose), at), asked)
+    else:
+        excluded = BitMap()
+    gone = erased(list(asked) if len(asked) <= FEW else None)
+    return excluded | (asked & BitMap(gone.values_list("pk", flat=True)))
+
+
+def agreed(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
+    """Return, for each person whose standing is a "yes", the decision that says so."""
+    still = Q(valid_until=None) | Q(valid_until__gt=at)
+    nearest = _nearest(levels, at).filter(still, kind__in=YES)
+    return nearest.filter(~Exists(_stops(levels, at))) if levels[1:] else nearest
+
+
+def declined(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
+    """Return, for each person whose standing is a "no", the nearest decision."""
+    nearest = _nearest(levels, at)
+    if not levels[1:]:
+        return nearest.filter(kind__in=NO)
+    return nearest.filter(Q(kind__in=NO) | Exists(_stops(levels, at)))
+
+
+def _nearest(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
+    """Keep, per person, what stands on the nearest purpose on which anything was said."""
+    standing = ConsentDecision.objects.in_force(at).filter(purpose_id__in=levels)
+    if not levels[1:]:
+        return standing
+    nearer = ConsentDecision.objects.annotate(distance=_distance(levels)).filter(
+        subject_id=OuterRef("subject_id"), decided_at__lte=at, purpose_id__in=levels,
+        distance__lt=OuterRef("distance"),
+    )  # fmt: skip
+    return standing.annotate(distance=_distance(levels)).filter(~Exists(nearer))
+
+
+def _stops(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
+    """Return what stands of "no" on a wider purpose, decided no earlier than the outer row."""
+    wider = ConsentDecision.objects.in_force(at).annotate(distance=_distance(levels))
+    return wider.filter(
+        subject_id=OuterRef("subject_id"), purpose_id__in=levels[1:], kind__in=NO,
+        distance__gt=OuterRef("distance"), decided_at__gte=OuterRef("decided_at"),
+    )  # fmt: skip
+
+
+def _distance(levels: list[int]) -> Case:
+    return Case(*(When(purpose_id=pk, then=place) for place, pk in enumerate(levels)))
+
+
+def _who(decisions: "QuerySet[ConsentDecision]", people: BitMap) -> BitMap:
+    if len(people) <= FEW:
+        decisions = decisions.filter(subject_id__in=list(people))
+    return BitMap(decisions.values_list("subject_id", flat=True))

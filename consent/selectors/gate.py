@@ -1,0 +1,91 @@
+"""The gate's questions: where the people upstream are not known, and who of a list may be used."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from consent import identifiers
+from consent.models import GateDecision, Manifest
+from consent.selectors import subjects
+from consent.selectors.decisions import excluded_from
+from governance.errors import ColophonError, NotFoundError
+from governance.models import ApiClient, Dataset, LegalBasis, Purpose
+from lineage.models import DatasetVersion
+from lineage.selectors import transparency
+
+CHUNK = 50_000
+OPEN = frozenset({GateDecision.Outcome.PERMIT, GateDecision.Outcome.PERMIT_WITH_EXCLUSIONS})
+
+
+class GateDecisionExpiredError(ColophonError):
+    """The answer was for an hour; ask again."""
+
+    code = "gate_decision_expired"
+    status = 410
+
+
+def decision_of(*, client: ApiClient | None, uuid: UUID) -> GateDecision:
+    """Return a client's own decision, or raise `NotFoundError`."""
+    found = GateDecision.objects.select_related("purpose").prefetch_related(
+        "inputs__dataset", "inputs__version"
+    )
+    try:
+        return found.get(client=client, uuid=uuid)
+    except GateDecision.DoesNotExist:
+        raise NotFoundError("no such decision of yours is known") from None
+
+
+def permitted(
+    *, decision: GateDecision, scheme: str, values: Sequence[str], at: datetime | None = None
+) -> list[bool]:
+    """Answer for each identifier, in order, whether the person's rows may be used now.
+
+    What counts are the decisions in force now, not when the gate was asked; nothing is permitted
+    by a decision that is not open. Nobody has heard of an unknown person, who is permitted unless
+    a "yes" is needed; a person who was erased never is. Raises `GateDecisionExpiredError` and
+    `IdentifierMalformedError`.
+    """
+    now = at or timezone.now()
+    if decision.expires_at <= now:
+        raise GateDecisionExpiredError("the decision has expired")
+    digests = identifiers.digests(subjects.digest_key(), scheme, values)
+    if decision.outcome not in OPEN or decision.purpose is None:
+        return [False] * len(digests)
+    answers: list[bool] = []
+    for start in range(0, len(digests), CHUNK):
+        answers += _answers(decision.purpose, scheme, digests[start : start + CHUNK], now)
+    return answers
+
+
+def sources_without_people(dataset_ids: Collection[int]) -> "dict[int, GateDecision.Reason]":
+    """Return the data sets of which it is not known whose data they hold, and why.
+
+    A data set that a known run wrote is answered for by what the run read. Of the others, one
+    that nobody registered is unknown, and one that says in which column people are named has to
+    name them. Either is settled by a manifest.
+    """
+    told = Manifest.objects.filter(dataset_id=OuterRef("pk"))
+    written = DatasetVersion.objects.filter(dataset_id=OuterRef("pk"), kind="written")
+    silent = Dataset.objects.filter(~Exists(told), pk__in=list(dataset_ids))
+    unnamed = silent.filter(~Exists(written), registered_at__isnull=False).exclude(
+        subject_column=""
+    )
+    unknown = transparency.gaps(silent.values_list("pk", flat=True))
+    return {
+        **dict.fromkeys(unnamed.values_list("pk", flat=True), GateDecision.Reason.MEMBERS_UNKNOWN),
+        **dict.fromkeys(unknown, GateDecision.Reason.UNKNOWN_DATASET),
+    }
+
+
+def _answers(purpose: Purpose, scheme: str, digests: Sequence[bytes], at: datetime) -> list[bool]:
+    people = subjects.by_digests(scheme, digests)
+    buried = subjects.buried(scheme, digests)
+    excluded = excluded_from(people.values(), purpose, at)
+    unknown = purpose.legal_basis != LegalBasis.CONSENT
+    return [
+        people[each] not in excluded if each in people else unknown and each not in buried
+        for each in digests
+    ]

@@ -1,0 +1,219 @@
+"""What a person who has signed in may see: their own data, uses, decisions and requests."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F
+
+from consent import rules
+from consent.identifiers import EMAIL
+from consent.models import (
+    ConsentDecision,
+    NoticeVersion,
+    RequestKind,
+    RightsRequest,
+    Subject,
+    Tombstone,
+)
+from consent.rules import DecisionKind, Standing
+from consent.selectors import requests, subjects, uses
+from consent.selectors.requests import RequestState
+from consent.selectors.subjects import digest_of
+from governance.models import Dataset, LegalBasis, Purpose
+from governance.selectors.rules import purposes
+from lineage.models import DatasetVersion, Run
+from lineage.openlineage import RunState
+from lineage.selectors import walk
+
+LANGUAGE = "en"  # what the pages are written in; a notice in it is shown before any other
+ENDED = {RequestState.COMPLETED, RequestState.REFUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom an address stands for: somebody, somebody who was erased, or nobody we know."""
+
+    subject: Subject | None
+    erased_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A data set that holds a person, from one version until another or still.
+
+    ``since`` is empty where the person was there before anything was recorded.
+    """
+
+    dataset: Dataset
+    since: datetime | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One station of the way from a person's data to a model; ``job`` wrote it, if one did."""
+
+    namespace: str
+    name: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """A use, with its way told from the data to the model, and how the training ended."""
+
+    use: uses.Use
+    state: RunState
+    way: list[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a person stands on one purpose.
+
+    ``decision`` is the one that this rests on; it may be about a wider purpose. ``notice`` is the
+    published text to read before agreeing.
+    """
+
+    purpose: Purpose
+    standing: Standing
+    permitted: bool
+    decision: ConsentDecision | None
+    notice: NoticeVersion | None
+
+
+def identity(address: str) -> Identity:
+    """Answer whom an e-mail address stands for, or raise `IdentifierMalformedError`."""
+    subject = subjects.by_identifier(EMAIL, address)
+    if subject is not None:
+        return Identity(subject, None)
+    stones = Tombstone.objects.filter(scheme=EMAIL, digest=digest_of(EMAIL, address))
+    return Identity(None, stones.values_list("erased_at", flat=True).first())
+
+
+def subject_named(uuid: UUID) -> Subject | None:
+    """Return a person by public name, or nobody."""
+    return Subject.objects.filter(uuid=uuid).first()
+
+
+def is_registered(subject: Subject) -> bool:
+    """Say whether a person has a key; one who is known from a manifest only has none."""
+    return Subject.objects.filter(pk=subject.pk, key__isnull=False).exists()
+
+
+def holdings(subject: Subject) -> list[Holding]:
+    """Answer which data sets hold a person now, and which did, by name."""
+    rows = subject.memberships.select_related("dataset", "since", "until")
+    ordered = rows.order_by("dataset__namespace", "dataset__name", "since__complete_at", "pk")
+    return [
+        Holding(
+            row.dataset,
+            None if row.since.kind == DatasetVersion.Kind.ORIGIN else row.since.complete_at,
+            row.until.complete_at if row.until else None,
+        )
+        for row in ordered
+    ]
+
+
+def model_uses(subject: Subject) -> list[ModelUse]:
+    """Answer which model versions used a person's data, the latest first, each with its way."""
+    found = uses.models_of(subject)
+    stations = _stations([version for use in found for version in use.way])
+    told = []
+    for use in found:
+        way = [stations[version] for version in reversed(use.way)]
+        run = use.model_version.version.run
+        told.append(ModelUse(use, RunState(run.state) if run else RunState.HEARD_OF, way))
+    return told
+
+
+def _stations(versions: Sequence[int]) -> dict[int, Step]:
+    """Name many versions with two queries."""
+    distinct = sorted(set(versions))
+    steps = walk.described(distinct)
+    runs = Run.objects.filter(uuid__in=[step.run for step in steps if step.run])
+    jobs = dict(runs.values_list("uuid", "job__name"))
+    return {
+        version: Step(step.namespace, step.name, jobs.get(step.run, "") if step.run else "")
+        for version, step in zip(distinct, steps, strict=True)
+    }
+
+
+def positions(subject: Subject | None, at: datetime) -> list[Position]:
+    """Answer where a person stands on every purpose, wider ones before narrower ones.
+
+    Somebody nobody knows has said nothing yet, and can.
+    """
+    said: defaultdict[int, list[ConsentDecision]] = defaultdict(list)
+    if subject is not None:
+        for each in subject.decisions.select_related("purpose", "notice_version__notice"):
+            said[each.purpose_id].append(each)
+    notices = _notices()
+    known = {purpose.pk: purpose for purpose in purposes()}
+    chains = {pk: _chain(pk, known) for pk in known}
+    ordered = sorted(chains, key=lambda pk: [known[each].title for each in chains[pk][::-1]])
+    return [
+        _position(known[pk], [said[each] for each in chains[pk]], notices.get(pk), at)
+        for pk in ordered
+    ]
+
+
+def position(subject: Subject | None, key: str, at: datetime) -> Position | None:
+    """Answer where a person stands on one purpose, or nothing if there is no such purpose."""
+    found = [each for each in positions(subject, at) if each.purpose.key == key]
+    return found[0] if found else None
+
+
+def _position(
+    purpose: Purpose,
+    levels: list[list[ConsentDecision]],
+    notice: NoticeVersion | None,
+    at: datetime,
+) -> Position:
+    standing = rules.standing_within(levels, at)
+    permitted = rules.permitted(LegalBasis(purpose.legal_basis), standing)
+    rests_on = (
+        level for level in levels if level and rules.standing_within([level], at) == standing
+    )
+    decision = rules.in_force(next(rests_on, []), at)
+    return Position(purpose, standing, permitted, decision, notice)
+
+
+def _chain(pk: int, known: dict[int, Purpose]) -> list[int]:
+    """Return a purpose and every wider one, the nearest first."""
+    found = [pk]
+    while (parent := known[found[-1]].parent_id) is not None:
+        found.append(parent)
+    return found
+
+
+def _notices() -> dict[int, NoticeVersion]:
+    """Return for each purpose the text to read: in the pages' language, and of those the latest."""
+    published = NoticeVersion.objects.filter(published_at__isnull=False)
+    pairs = published.annotate(about=F("purposes")).filter(about__isnull=False)
+    ordered = sorted(
+        pairs.select_related("notice"),
+        key=lambda each: (each.language.partition("-")[0] == LANGUAGE, each.published_at, each.pk),
+    )
+    return {each.about: each for each in ordered}
+
+
+def has_said(subject: Subject, *, key: UUID, purpose: Purpose, kind: DecisionKind) -> bool:
+    """Say whether a person has said exactly this under this idempotency key before."""
+    return subject.decisions.filter(idempotency_key=key, purpose=purpose, kind=kind).exists()
+
+
+def requests_of(subject: Subject) -> list[requests.Standing]:
+    """Return a person's own requests, the latest first."""
+    return [requests.standing_of(each) for each in subject.requests.order_by("-received_at", "-pk")]
+
+
+def erasure_under_way(asked: Iterable[requests.Standing]) -> RightsRequest | None:
+    """Return the first erasure among requests that has not ended, if there is one."""
+    for each in asked:
+        if each.request.kind == RequestKind.ERASURE and each.state not in ENDED:
+            return each.request
+    return None

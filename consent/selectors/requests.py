@@ -1,0 +1,140 @@
+"""Where rights requests stand. The state is read off the facts; nothing sets it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from consent.models import ErasureStep, Remediation, RequestKind, RightsRequest
+from governance.errors import NotFoundError
+from lineage.models import Provenance
+
+
+class RequestState(StrEnum):
+    """The stations of a request."""
+
+    RECEIVED = "received"
+    VERIFIED = "verified"
+    REFUSED = "refused"
+    ERASING = "erasing"
+    VERIFYING = "verifying"
+    COMPLETED = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A request with its parts, its state, and what keeps it open, by name."""
+
+    request: RightsRequest
+    steps: list[ErasureStep]
+    remediations: list[Remediation]
+
+    @property
+    def state(self) -> RequestState:
+        """Return the state: complete only when each part has a terminal outcome."""
+        request = self.request
+        if request.refused_at is not None:
+            return RequestState.REFUSED
+        if request.planned_at is None:
+            return RequestState.VERIFIED if request.verified_at else RequestState.RECEIVED
+        if any(step.state != ErasureStep.State.DONE for step in self.steps):
+            return RequestState.ERASING
+        return RequestState.VERIFYING if self.outstanding else RequestState.COMPLETED
+
+    @property
+    def outstanding(self) -> list[str]:
+        """Say what is still to be done, one line each, by the names of data sets and models."""
+        steps = [
+            f"data set {step.dataset}: {step.code or step.state}"
+            for step in self.steps
+            if step.state != ErasureStep.State.DONE
+        ]
+        models = [
+            f"model {each.model_version.model.dataset}: waits for a clean training"
+            for each in self.remediations
+            if each.closed_at is None
+        ]
+        return steps + models + self._keys()
+
+    def _keys(self) -> list[str]:
+        """Keys stay while data lawfully stays, so that the person can be told of it."""
+        kept = any(step.outcome == ErasureStep.Outcome.EXEMPT for step in self.steps)
+        gone = self.request.forgotten_at is not None
+        return [] if gone or kept else ["the person's keys: not yet destroyed"]
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """Return when the last part ended, if all have."""
+        if self.state != RequestState.COMPLETED:
+            return None
+        ends = [step.finished_at for step in self.steps]
+        ends += [each.closed_at for each in self.remediations]
+        ends += [self.request.forgotten_at, self.request.planned_at]
+        return max(end for end in ends if end is not None)
+
+
+def standing(uuid: UUID) -> Standing:
+    """Return a request and where it stands, or raise `NotFoundError`."""
+    try:
+        request = RightsRequest.objects.select_related("subject").get(uuid=uuid)
+    except RightsRequest.DoesNotExist:
+        raise NotFoundError("no such request is known") from None
+    return standing_of(request)
+
+
+def standing_of(request: RightsRequest) -> Standing:
+    """Return where a request stands."""
+    steps = request.steps.select_related("dataset__storage", "version").order_by("position", "pk")
+    remediations = request.remediations.select_related(
+        "model_version__model__dataset", "model_version__version",
+        "closed_by__model__dataset", "closed_by__version",
+    )  # fmt: skip
+    return Standing(request, list(steps), list(remediations.order_by("pk")))
+
+
+def to_plan() -> "QuerySet[RightsRequest]":
+    """Return verified erasures that have no plan yet, those due first at the front."""
+    waiting = RightsRequest.objects.filter(
+        kind=RequestKind.ERASURE, verified_at__isnull=False, planned_at=None, refused_at=None
+    )
+    return waiting.order_by("due_at", "pk")
+
+
+def steps_to_do() -> "QuerySet[ErasureStep]":
+    """Return the steps that can be claimed now, nearest due date first.
+
+    Within a request a step waits for those before it, in the order of the flows, so that an
+    erased row is not derived anew; a blocked one holds nobody up.
+    """
+    before = ErasureStep.objects.filter(
+        request=OuterRef("request"), position__lt=OuterRef("position"),
+        state__in=[ErasureStep.State.READY, ErasureStep.State.RUNNING],
+    )  # fmt: skip
+    free = ~Q(state="running") | Q(lease_until__lt=Now())
+    waiting = ErasureStep.objects.filter(free, ~Exists(before), retry_at__lte=Now())
+    return waiting.exclude(state="done").order_by("request__due_at", "position", "pk")
+
+
+def to_observe() -> "QuerySet[RightsRequest]":
+    """Return planned erasures about which something may have changed since the last look."""
+    looked = F("observed_at")
+    frozen = Provenance.objects.filter(frozen_at__gt=OuterRef("observed_at"))
+    finished = ErasureStep.objects.filter(
+        request=OuterRef("pk"), finished_at__gt=OuterRef("observed_at")
+    )
+    open_now = RightsRequest.objects.filter(
+        kind=RequestKind.ERASURE, planned_at__isnull=False, completion_recorded_at=None
+    )
+    unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
+    return open_now.filter(unseen).order_by("due_at", "pk")
+
+
+def step_of(standing: Standing, uuid: UUID) -> ErasureStep:
+    """Return a step of a request, or raise `NotFoundError`."""
+    for step in standing.steps:
+        if step.uuid == uuid:
+            return step
+    raise NotFoundError("no such step of this request is known")

@@ -1,0 +1,117 @@
+"""Recording what people decide."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from consent.models import ConsentDecision, NoticeVersion, Subject
+from consent.rules import DecisionKind, DecisionSource
+from consent.selectors.subjects import key_of
+from governance.errors import ColophonError
+from governance.models import Purpose
+from governance.services import ledger
+
+
+class IdempotencyKeyReusedError(ColophonError):
+    """The key stands for another decision of this person; nothing was changed."""
+
+    code = "idempotency_key_reused"
+    status = 409
+
+
+class DecidedInTheFutureError(ColophonError):
+    """The decision is dated more than five minutes ahead of the database's clock."""
+
+    code = "decided_in_the_future"
+    status = 422
+
+
+class ValidityImpossibleError(ColophonError):
+    """Only a "yes" can run out, and only after it was said."""
+
+    code = "validity_impossible"
+    status = 422
+
+
+class NoticeNotPublishedError(ColophonError):
+    """Nobody can have seen a draft."""
+
+    code = "notice_not_published"
+    status = 409
+
+
+class NoticeWithoutPurposeError(ColophonError):
+    """The notice does not say that data is used for this purpose."""
+
+    code = "notice_without_purpose"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A decision, and whether it had been recorded before."""
+
+    decision: ConsentDecision
+    replayed: bool
+
+
+@transaction.atomic
+def record(
+    *,
+    subject: Subject,
+    purpose: Purpose,
+    kind: DecisionKind,
+    decided_at: datetime,
+    key: UUID,
+    source: DecisionSource = DecisionSource.PERSON,
+    notice_version: NoticeVersion | None = None,
+    valid_until: datetime | None = None,
+) -> Recorded:
+    """Record a decision once; the same key and facts again return the first outcome.
+
+    Raises `SubjectErasedError`, `SubjectUnregisteredError` and the errors of this module.
+    """
+    facts = {
+        "purpose": purpose,
+        "kind": DecisionKind(kind).value,
+        "decided_at": decided_at,
+        "source": DecisionSource(source).value,
+        "notice_version": notice_version,
+        "valid_until": valid_until,
+    }
+    sealing = key_of(subject)
+    if notice_version is not None:
+        _refuse_unseen(notice_version, purpose)
+    try:
+        decision, created = subject.decisions.get_or_create(idempotency_key=key, defaults=facts)
+    except IntegrityError as error:
+        _explain(error)
+        raise
+    if created:
+        ledger.append(
+            kind="decision.recorded",
+            facts=decision.evidence(),
+            key=sealing,
+            sealed_for=subject.uuid,
+        )
+    elif any(getattr(decision, name) != value for name, value in facts.items()):
+        raise IdempotencyKeyReusedError("this key stands for another decision", key=str(key))
+    return Recorded(decision, replayed=not created)
+
+
+def _refuse_unseen(notice_version: NoticeVersion, purpose: Purpose) -> None:
+    if notice_version.published_at is None:
+        raise NoticeNotPublishedError("the notice is a draft")
+    if not notice_version.purposes.filter(pk=purpose.pk).exists():
+        raise NoticeWithoutPurposeError("the notice does not name this purpose")
+
+
+def _explain(error: IntegrityError) -> None:
+    """Raise our error for a constraint that a caller can break."""
+    broken = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+    if broken == "consent_decision_not_in_the_future":
+        raise DecidedInTheFutureError("the decision is dated in the future") from None
+    if broken == "consent_decision_only_a_yes_expires":
+        raise ValidityImpossibleError("only a yes expires, and after it was given") from None

@@ -1,0 +1,299 @@
+"""Taking manifests: who is in which version of a data set.
+
+A manifest is all or nothing. Its people are digested on the way into a temporary table, so that
+no clear identifier reaches the database and no lock is held while the sender is slow; what
+follows is a handful of statements over sets.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.db import connection, transaction
+
+from consent import identifiers, manifests
+from consent.identifiers import IdentifierMalformedError
+from consent.manifests import Body, Form
+from consent.models import Manifest
+from consent.selectors import membership as known
+from consent.selectors.membership import Timeline
+from consent.selectors.subjects import digest_key
+from consent.services.subjects import hold_people
+from governance.errors import ColophonError
+from governance.models import ApiClient, Dataset
+from governance.services import ledger
+from lineage.models import DatasetVersion
+
+CHUNK = 10_000
+_BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_BINARY_ROW = b"\x00\x01\x00\x00\x00\x20"  # one field of 32 bytes
+_BINARY_END = b"\xff\xff"
+
+
+class ManifestOutOfOrderError(ColophonError):
+    """A later version has a manifest already; who left in between cannot be told any more."""
+
+    code = "manifest_out_of_order"
+    status = 409
+
+
+class SubjectColumnMissingError(ColophonError):
+    """Neither the caller nor the data set says which column names the person."""
+
+    code = "subject_column_missing"
+    status = 422
+
+
+class SubjectSchemeMissingError(ColophonError):
+    """Neither the caller nor the data set says in which scheme the people are named."""
+
+    code = "subject_scheme_missing"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A manifest, and whether it had been taken before."""
+
+    manifest: Manifest
+    repeated: bool
+
+
+@transaction.atomic
+def load(
+    *,
+    dataset: Dataset,
+    version: DatasetVersion,
+    mode: Manifest.Mode,
+    form: Form,
+    body: Body,
+    column: str = "",
+    scheme: str = "",
+    client: ApiClient | None = None,
+) -> Loaded:
+    """Take a manifest for one version; the same one again is a success that changes nothing.
+
+    People who are not known yet become subjects without a key. Those who were erased become
+    no members: they are kept as reappearances. ``add`` may come late; what it says holds until
+    the next thing that is known of the person. Raises the errors of this module and of
+    `consent.manifests`, and `IdentifierMalformedError`.
+    """
+    column, scheme = _column(dataset, form, column), _scheme(dataset, scheme)
+    _make_tables()
+    rows = _stage(manifests.named(form, body, column=column), scheme)
+    hold_people(shared=True)
+    Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    facts = {"version": version, "mode": mode, "scheme": scheme, "column": column}
+    before = Manifest.objects.filter(**facts, digest=body.digest).first()
+    if before is not None:
+        return Loaded(before, repeated=True)
+    _refuse_disorder(version, mode)
+    manifest = Manifest.objects.create(
+        **facts, dataset=dataset, digest=body.digest,
+        rows=rows, people=_distinct(), received_from=client,
+    )  # fmt: skip
+    _take(manifest)
+    _into_ledger(manifest)
+    return Loaded(manifest, repeated=False)
+
+
+def _column(dataset: Dataset, form: Form, column: str) -> str:
+    chosen = column or (manifests.NDJSON_KEY if form is Form.NDJSON else dataset.subject_column)
+    if not chosen:
+        raise SubjectColumnMissingError("which column names the person is not known")
+    return chosen
+
+
+def _scheme(dataset: Dataset, scheme: str) -> str:
+    chosen = scheme or dataset.subject_scheme
+    if not chosen:
+        raise SubjectSchemeMissingError("in which scheme the people are named is not known")
+    return identifiers.known_scheme(chosen)
+
+
+def _make_tables() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DROP TABLE IF EXISTS pg_temp.consent_staged, pg_temp.consent_named,"
+            " pg_temp.consent_fresh, pg_temp.consent_listed"
+        )
+        cursor.execute("CREATE TEMP TABLE consent_staged (digest bytea) ON COMMIT DROP")
+
+
+def _stage(named: Iterator[tuple[int, str]], scheme: str) -> int:
+    """Copy the digests into the temporary table; return how many rows there were."""
+    rows = 0
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY consent_staged FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.write(_BINARY_HEADER)
+        while chunk := list(islice(named, CHUNK)):
+            rows += len(chunk)
+            copy.write(b"".join(_BINARY_ROW + digest for digest in _digests(chunk, scheme)))
+        copy.write(_BINARY_END)
+    return rows
+
+
+def _digests(chunk: list[tuple[int, str]], scheme: str) -> Iterator[bytes]:
+    key = digest_key()
+    for line, value in chunk:
+        try:
+            yield identifiers.digest(key, scheme, value)
+        except IdentifierMalformedError as error:
+            raise manifests.malformed(line, error.message) from None
+
+
+def _distinct() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TABLE consent_named ON COMMIT DROP AS"
+            " SELECT DISTINCT digest FROM consent_staged"
+        )
+        named: int = cursor.rowcount
+        cursor.execute("ANALYZE consent_named")
+    return named
+
+
+def _refuse_disorder(version: DatasetVersion, mode: Manifest.Mode) -> None:
+    if mode == Manifest.Mode.ADD:
+        return
+    later = known.timeline(version).later
+    if Manifest.objects.filter(version_id__in=later).exists():
+        raise ManifestOutOfOrderError("a manifest of a later version was taken already")
+
+
+def _take(manifest: Manifest) -> None:
+    around = known.timeline(manifest.version)
+    places: dict[str, Any] = {
+        "dataset": manifest.dataset_id, "version": manifest.version_id,
+        "manifest": manifest.pk, "scheme": manifest.scheme, "at": manifest.received_at,
+        "upto": around.upto, "later": around.later, "until": _next_complete(around),
+    }  # fmt: skip
+    steps: tuple[str, ...]
+    if manifest.mode == Manifest.Mode.REMOVE:
+        steps = (_LISTED, *_leave(""), _SEEN_OUT.format(un=""))
+    else:
+        steps = (*_MEET, _LISTED)
+        if manifest.mode == Manifest.Mode.REPLACE:
+            steps = (*steps, *_leave("NOT"), _SEEN_OUT.format(un="NOT"))
+        steps = (*steps, *((_EXTEND,) if around.later else ()), _ENTER, _SEEN_AGAIN)
+    with connection.cursor() as cursor:
+        for step in steps:
+            cursor.execute(step, places)
+
+
+def _next_complete(around: Timeline) -> int | None:
+    """Return the first later version whose people are known completely, if there is one."""
+    complete = known.manifested(around.later)
+    return next((each for each in around.later if each in complete), None)
+
+
+def _leave(un: str) -> tuple[str, ...]:
+    return tuple(each.format(un=un) for each in (_NEVER_WAS, _LEAVE))
+
+
+def _into_ledger(manifest: Manifest) -> None:
+    ledger.append(
+        kind="manifest.taken",
+        facts={
+            "manifest": str(manifest.uuid), "dataset": str(manifest.dataset.uuid),
+            "version": str(manifest.version.uuid), "mode": str(manifest.mode),
+            "scheme": manifest.scheme, "digest": bytes(manifest.digest).hex(),
+            "rows": manifest.rows, "people": manifest.people,
+        },
+    )  # fmt: skip
+
+
+# Whoever is neither known nor erased becomes a person without a key. Ids are taken for those
+# alone, so they stay dense; rows go in by digest, so two manifests never wait on each other in
+# a ring. Who was written down by another transaction meanwhile keeps that row, and ours goes.
+_MEET = (
+    """
+    CREATE TEMP TABLE consent_fresh ON COMMIT DROP AS
+    SELECT digest, nextval(pg_get_serial_sequence('consent_subject', 'id')) AS id
+      FROM (SELECT n.digest FROM consent_named n
+             WHERE NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i
+                                WHERE i.digest = n.digest AND i.scheme = %(scheme)s)
+               AND NOT EXISTS (SELECT 1 FROM consent_tombstone t
+                                WHERE t.digest = n.digest AND t.scheme = %(scheme)s)
+             ORDER BY n.digest) AS unknown
+    """,
+    "INSERT INTO consent_subject (id) SELECT id FROM consent_fresh ORDER BY id",
+    """
+    INSERT INTO consent_subjectidentifier (subject_id, scheme, digest)
+    SELECT id, %(scheme)s, digest FROM consent_fresh ORDER BY digest
+    ON CONFLICT DO NOTHING
+    """,
+    """
+    DELETE FROM consent_subject s USING consent_fresh f
+     WHERE s.id = f.id
+       AND NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i WHERE i.subject_id = f.id)
+    """,
+)
+
+_LISTED = """
+    CREATE TEMP TABLE consent_listed ON COMMIT DROP AS
+    SELECT DISTINCT i.subject_id FROM consent_named n
+      JOIN consent_subjectidentifier i ON i.digest = n.digest AND i.scheme = %(scheme)s
+"""
+
+_COVERS = "m.since_id = ANY(%(upto)s) AND (m.until_id IS NULL OR m.until_id = ANY(%(later)s))"
+
+_OF_THESE = """
+       m.dataset_id = %(dataset)s
+   AND {un} EXISTS (SELECT 1 FROM consent_listed l WHERE l.subject_id = m.subject_id)
+   AND EXISTS (SELECT 1 FROM consent_subjectidentifier i
+                WHERE i.subject_id = m.subject_id AND i.scheme = %(scheme)s)
+"""
+
+# Only who could have been named leaves by not being named: somebody known in another scheme alone
+# may be on the list under a name that we cannot see through.
+_NEVER_WAS = f"DELETE FROM consent_membership m WHERE {_OF_THESE} AND m.since_id = %(version)s"  # noqa: S608
+
+_LEAVE = f"""
+    UPDATE consent_membership m SET until_id = %(version)s WHERE {_OF_THESE} AND {_COVERS}
+"""  # noqa: S608
+
+# A late list: who came later than it says has been in since then, unless a complete list in
+# between left them out.
+_EXTEND = f"""
+    UPDATE consent_membership m SET since_id = %(version)s
+      FROM (SELECT DISTINCT ON (m.subject_id) m.id
+              FROM consent_membership m JOIN consent_listed l ON l.subject_id = m.subject_id
+             WHERE m.dataset_id = %(dataset)s AND m.since_id = ANY(%(later)s)
+               AND (%(until)s::bigint IS NULL OR array_position(%(later)s::bigint[], m.since_id)
+                    <= array_position(%(later)s::bigint[], %(until)s::bigint))
+             ORDER BY m.subject_id, array_position(%(later)s::bigint[], m.since_id)) AS next
+     WHERE m.id = next.id
+       AND NOT EXISTS (SELECT 1 FROM consent_membership c WHERE c.subject_id = m.subject_id
+                          AND c.dataset_id = %(dataset)s AND {_COVERS.replace("m.", "c.")})
+"""  # noqa: S608
+
+_ENTER = f"""
+    INSERT INTO consent_membership (subject_id, dataset_id, since_id, until_id)
+    SELECT l.subject_id, %(dataset)s, %(version)s, %(until)s::bigint FROM consent_listed l
+     WHERE NOT EXISTS (SELECT 1 FROM consent_membership m WHERE m.subject_id = l.subject_id
+                          AND m.dataset_id = %(dataset)s AND {_COVERS})
+     ORDER BY l.subject_id
+"""  # noqa: S608
+
+_SEEN_AGAIN = """
+    INSERT INTO consent_reappearance (dataset_id, tombstone_id, manifest_id, ended_at)
+    SELECT %(dataset)s, t.id, %(manifest)s,
+           CASE WHEN %(until)s::bigint IS NOT NULL THEN %(at)s::timestamptz END
+      FROM consent_named n
+      JOIN consent_tombstone t ON t.digest = n.digest AND t.scheme = %(scheme)s
+     WHERE NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i
+                        WHERE i.digest = n.digest AND i.scheme = %(scheme)s)
+    ON CONFLICT DO NOTHING
+"""
+
+_SEEN_OUT = """
+    UPDATE consent_reappearance r SET ended_at = %(at)s
+      FROM consent_tombstone t
+     WHERE r.dataset_id = %(dataset)s AND r.ended_at IS NULL AND t.id = r.tombstone_id
+       AND t.scheme = %(scheme)s
+       AND {un} EXISTS (SELECT 1 FROM consent_named n WHERE n.digest = t.digest)
+"""

@@ -1,0 +1,88 @@
+"""Follow an erasure into the models: affected versions, and trainings that make them good."""
+
+from collections.abc import Collection
+
+from django.db import transaction
+from django.utils import timezone
+
+from consent.models import Remediation, RightsRequest
+from consent.selectors import requests, uses
+from consent.services.requests import record
+from lineage.models import ModelVersion
+from lineage.openlineage import RunState
+from lineage.selectors import transparency
+
+
+def open_for(*, request: RightsRequest, affected: Collection[uses.Use]) -> int:
+    """Open a remediation for each affected model version that has none; return how many."""
+    known = set(request.remediations.values_list("model_version_id", flat=True))
+    new = [use for use in affected if use.model_version.pk not in known]
+    for use in new:
+        made = use.model_version
+        Remediation.objects.create(request=request, model_version=made, certainty=use.certainty)
+        record(request, "remediation.opened", {"model_version": str(made.uuid)})
+    return len(new)
+
+
+@transaction.atomic
+def observe(*, request_id: int) -> int:
+    """Look at the models again: open what is newly affected, close what was made good.
+
+    Returns how many were opened or closed. Nothing is claimed here: a remediation closes only on
+    a later, completed training of the same model whose provenance is known in full and from
+    which no way leads to the person's data.
+    """
+    looked_at = timezone.now()
+    request = RightsRequest.objects.select_for_update().select_related("subject").get(pk=request_id)
+    changed = open_for(request=request, affected=uses.models_of(request.subject))
+    for waiting in requests.standing_of(request).remediations:
+        if waiting.closed_at is None:
+            changed += _close_if_retrained(request, waiting)
+    request.observed_at = looked_at
+    request.save(update_fields=["observed_at"])
+    _tell_completion(request)
+    return changed
+
+
+def _close_if_retrained(request: RightsRequest, waiting: Remediation) -> int:
+    for later in _later_versions(waiting.model_version):
+        if _is_clean(request, later):
+            now = timezone.now()
+            Remediation.objects.filter(pk=waiting.pk, closed_at=None).update(
+                closed_at=now, outcome=Remediation.Outcome.RETRAINED, closed_by=later
+            )
+            record(
+                request, "remediation.closed",
+                {"model_version": str(waiting.model_version.uuid), "closed_by": str(later.uuid)},
+            )  # fmt: skip
+            return 1
+    return 0
+
+
+def _later_versions(affected: ModelVersion) -> list[ModelVersion]:
+    later = ModelVersion.objects.filter(
+        model=affected.model,
+        stale_at=None,
+        provenance__truncated=False,
+        version__visible_from__gte=affected.version.complete_at,
+        version__run__state=RunState.COMPLETE,
+    )
+    described = later.select_related("version", "provenance").exclude(pk=affected.pk)
+    return list(described.order_by("version__complete_at", "pk"))
+
+
+def _is_clean(request: RightsRequest, made: ModelVersion) -> bool:
+    """Say whether a model version is known not to hold the person: a gap is not an answer."""
+    unknown = any(
+        certainty is transparency.Certainty.UNKNOWN
+        for _, certainty in transparency.datasets_in(made)
+    )
+    return not unknown and uses.use_of(request.subject, made) is None
+
+
+def _tell_completion(request: RightsRequest) -> None:
+    if requests.standing_of(request).state is not requests.RequestState.COMPLETED:
+        return
+    untold = RightsRequest.objects.filter(pk=request.pk, completion_recorded_at=None)
+    if untold.update(completion_recorded_at=timezone.now()):
+        record(request, "request.completed", {})

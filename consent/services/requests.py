@@ -1,0 +1,96 @@
+"""Open rights requests and settle what only a person can settle."""
+
+from typing import ClassVar
+from uuid import UUID, uuid5
+
+from django.db import transaction
+from django.utils import timezone
+
+from consent.deadlines import one_month_after
+from consent.models import ErasureStep, RequestKind, RequestRecord, RightsRequest, Subject
+from consent.rules import DecisionKind, DecisionSource
+from consent.services import decisions
+from governance.crypto import SealingKey
+from governance.errors import ColophonError
+from governance.models import LegalBasis, Purpose
+from governance.services import ledger
+
+
+class StepSettledError(ColophonError):
+    """The step has its outcome, or is being worked on."""
+
+    code: ClassVar[str] = "step_not_open"
+    status: ClassVar[int] = 409
+
+
+@transaction.atomic
+def open_erasure(*, subject: Subject, key: UUID, verified: bool) -> RightsRequest:
+    """Receive an erasure request once; the same key again returns the first.
+
+    ``verified`` says that the person's identity is checked, as by signing in. The request takes
+    back every permission at once: the gate must not wait for the erasure.
+    """
+    now = timezone.now()
+    request, created = RightsRequest.objects.get_or_create(
+        subject=subject,
+        idempotency_key=key,
+        defaults={
+            "kind": RequestKind.ERASURE,
+            "due_at": one_month_after(now),
+            "verified_at": now if verified else None,
+        },
+    )
+    if created:
+        _take_back_every_permission(request)
+        record(request, "request.received", {"kind": request.kind, "verified": verified})
+    return request
+
+
+@transaction.atomic
+def confirm_identity(*, request: RightsRequest) -> None:
+    """Note that the person is who they say; the plan follows by itself."""
+    found = RightsRequest.objects.filter(pk=request.pk, verified_at=None)
+    if found.update(verified_at=timezone.now()):
+        record(request, "request.verified", {})
+
+
+@transaction.atomic
+def settle_step(*, step: ErasureStep, outcome: ErasureStep.Outcome, code: str, reason: str) -> None:
+    """Give a step that no connector can carry out its outcome, on a person's word."""
+    found = ErasureStep.objects.filter(pk=step.pk, state=ErasureStep.State.BLOCKED)
+    now = timezone.now()
+    settled = found.update(
+        state=ErasureStep.State.DONE, outcome=outcome, code=code, reason=reason, finished_at=now
+    )
+    if not settled:
+        raise StepSettledError("only a blocked step can be settled by hand")
+    record(step.request, "erasure.settled", {"step": str(step.uuid), "outcome": outcome})
+
+
+def record(
+    request: RightsRequest, kind: str, facts: dict[str, object], key: SealingKey | None = None
+) -> None:
+    """Tell the ledger, last in a transaction, and remember which record tells it.
+
+    The facts name no person, so they stay readable when the person's key is gone.
+    """
+    told = ledger.append(kind=kind, facts={"request": str(request.uuid), **facts}, key=key)
+    RequestRecord.objects.create(request=request, record=told, kind=kind)
+
+
+def _take_back_every_permission(request: RightsRequest) -> None:
+    for purpose in Purpose.objects.order_by("pk"):
+        by_consent = purpose.legal_basis == LegalBasis.CONSENT
+        decisions.record(
+            subject=request.subject,
+            purpose=purpose,
+            kind=DecisionKind.WITHDRAWN if by_consent else DecisionKind.OBJECTED,
+            decided_at=request.received_at,
+            source=DecisionSource.PERSON,
+            key=_key_for(request, purpose),
+        )
+
+
+def _key_for(request: RightsRequest, purpose: Purpose) -> UUID:
+    """Return a key that is the same whenever this request speaks of this purpose."""
+    return uuid5(request.uuid, str(purpose.uuid))

@@ -1,0 +1,25 @@
+"""What the worker does for rights requests; a message carries an id and may be lost or doubled."""
+
+from celery import shared_task
+
+from consent.services import erasing, planning, remediation
+
+
+@shared_task(name="consent.plan")
+def plan(request_id: int) -> bool:
+    """Plan a verified erasure, if it still needs a plan."""
+    return planning.plan(request_id=request_id)
+
+
+# A step may take long: what ends one whose worker has died is its lease, not a time limit.
+@shared_task(name="consent.carry_out")
+def carry_out(step_id: int) -> bool:
+    """Do an erasure step, if it is free."""
+    return erasing.carry_out(step_id=step_id)
+
+
+@shared_task(name="consent.follow")
+def follow(request_id: int) -> int:
+    """Destroy the keys if nothing is left to erase, and look at the models again."""
+    erasing.forget(request_id=request_id)
+    return remediation.observe(request_id=request_id)

@@ -1,0 +1,120 @@
+"""The end: the model is made good, the erasure is proven, and later questions know of it."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from deploy.demo.building import build
+from deploy.demo.doors import manage, wait_for
+from deploy.demo.stage import WHO_LEAVES, Story
+
+LEFT = 413
+
+
+def retrain(story: Story) -> None:
+    """Run the pipeline again, and see the request complete by itself."""
+    expect, who = story.teller.expect, story.patient(WHO_LEAVES).email
+    trained = build(story)
+    learned = [row[0] for row in trained.training.kept]
+    expect("rows that the second version learned from", len(learned), LEFT)
+    expect("the person's is not among them", who in learned, False)
+    standing: Any = wait_for("completion", lambda: _completed(story))
+    remediation = standing["remediations"][0]
+    second = story.models_using(story.names.measurements)[0]["model_version"]
+    story.versions["2"] = second["id"]
+    expect("how the model was made good", remediation["outcome"], "retrained")
+    expect("by the second version", remediation["closed_by"], second["id"])
+    expect("outstanding", standing["outstanding"], [])
+
+
+def _completed(story: Story) -> Any:
+    standing = story.standing()
+    return standing if standing["state"] == "completed" else None
+
+
+def prove(story: Story) -> None:
+    """Fetch the certificate, and check its proofs and the whole ledger as an outsider would."""
+    expect = story.teller.expect
+    told: Any = wait_for("the ledger's numbering the last records", lambda: _proven(story))
+    kinds = [each["kind"] for each in told["ledger"]]
+    expect("the certificate's state", told["state"], "completed")
+    expect(
+        "its first and last records",
+        (kinds[0], kinds[-1]),
+        ("request.received", "request.completed"),
+    )
+    story.teller.table(
+        "What the ledger tells of this request",
+        ["index", "record"],
+        [(each["proof"]["index"], each["kind"]) for each in told["ledger"]],
+    )
+    first, last = (_written(story, told["ledger"][at]) for at in (0, -1))
+    spoiled = _spoiled(first)
+    with ThreadPoolExecutor(2) as pool:
+        checks = [
+            pool.submit(manage, "verify", "--json", "--proof", str(first)),
+            pool.submit(manage, "verify", "--json", "--proof", str(last)),
+            pool.submit(manage, "verify", "--json", "--proof", str(spoiled), expected_status=1),
+            pool.submit(manage, "verify", "--json"),
+        ]
+        answers = [json.loads(check.result().splitlines()[-1]) for check in checks]
+    expect("the first proof holds", answers[0]["ok"], True)
+    expect("the last proof holds", answers[1]["ok"], True)
+    expect("a proof with one byte changed is refused", answers[2]["ok"], False)
+    expect("the whole ledger holds", answers[3]["ok"], True)
+
+
+def _proven(story: Story) -> Any:
+    told = story.steward.get(f"requests/{story.request}/certificate")
+    return told if all(each["proof"] for each in told["ledger"]) else None
+
+
+def _written(story: Story, record: Any) -> Path:
+    file = story.folder / f"proof-{record['proof']['index']}.json"
+    file.write_text(json.dumps(record["proof"]))
+    return file
+
+
+def _spoiled(proof: Path) -> Path:
+    """Write the proof again with one byte of its leaf changed."""
+    document = json.loads(proof.read_text())
+    leaf = document["leaf"]
+    document["leaf"] = leaf[:8] + ("A" if leaf[8] != "A" else "B") + leaf[9:]
+    file = proof.with_name("spoiled.json")
+    file.write_text(json.dumps(document))
+    return file
+
+
+def ask_again(story: Story) -> None:
+    """Ask the old questions anew."""
+    expect, names = story.teller.expect, story.names
+    uses = story.models_using(names.measurements)
+    versions = [
+        (each["model_version"]["version"], each["model_version"]["run_state"]) for each in uses
+    ]
+    expect("versions that used the table", versions, [("2", "COMPLETE"), ("1", "COMPLETE")])
+    mine = story.uses_of(WHO_LEAVES)
+    expect("data sets that hold the person", mine["datasets"], [])
+    expect(
+        "versions that used the person's data",
+        [(each["version"], each["certainty"]) for each in mine["models"]],
+        [("1", "proven")],
+    )
+
+
+def come_back(story: Story) -> None:
+    """Restore an old list, with the person on it, and see them recognised."""
+    expect, names = story.teller.expect, story.names
+    where = f"datasets/{story.datasets[names.measurements]}/members"
+    line = json.dumps({"id": story.patient(WHO_LEAVES).email}).encode()
+    send = story.pipeline.api.send
+    taken = send(where, line, "application/x-ndjson", mode="add").json()
+    expect("an old list is taken", (taken["rows"], taken["people"]), (1, 1))
+    back = story.pipeline.ask(names.measurements, [])
+    expect("the gate says what that is", "erased_data_present" in back.reasons, True)
+    mine = story.uses_of(WHO_LEAVES)
+    expect("nobody became a member by it", mine["datasets"], [])
+    send(where, line, "application/x-ndjson", mode="remove")
+    gone = story.pipeline.ask(names.measurements, [])
+    expect("and once they are out again", "erased_data_present" in gone.reasons, False)

@@ -1,0 +1,1 @@
+"""The REST edge: it parses, makes one call, and renders."""

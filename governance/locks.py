@@ -1,0 +1,13 @@
+"""The numbers of PostgreSQL's advisory locks, in one place so that no two uses share one."""
+
+from enum import IntEnum
+
+
+class Lock(IntEnum):
+    """What only one may do at a time."""
+
+    GRAPH_WRITER = 0x0C010F01
+    PEOPLE = 0x0C010F02
+    LEDGER_SEQUENCER = 0x0C010F03
+    SIGN_IN = 0x0C010F04
+    SWEEPER = 0x0C010F05

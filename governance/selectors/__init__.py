@@ -1,0 +1,1 @@
+"""The questions this app answers; they read and never write."""
