@@ -24,7 +24,9 @@ from lineage.selectors.inbox import work_waits
 
 logger = logging.getLogger(__name__)
 
-NUDGE_SECONDS = 5.0
+# How long a worker gets before it is told of the same thing again.
+NUDGE_SECONDS = 1.0
+STEP_NUDGE_SECONDS = 5.0
 ALONE_AFTER_SECONDS = 30.0
 STEP = 200
 

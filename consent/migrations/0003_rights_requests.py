@@ -7,142 +7,376 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('consent', '0002_decisions_are_facts'),
-        ('governance', '0002_immutable_facts'),
-        ('lineage', '0002_what_a_run_read'),
+        ("consent", "0002_decisions_are_facts"),
+        ("governance", "0002_immutable_facts"),
+        ("lineage", "0002_what_a_run_read"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='RightsRequest',
+            name="RightsRequest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, unique=True)),
-                ('kind', models.TextField(choices=[('access', 'access, Art. 15'), ('erasure', 'erasure, Art. 17'), ('restriction', 'restriction, Art. 18'), ('portability', 'portability, Art. 20'), ('objection', 'objection, Art. 21')])),
-                ('idempotency_key', models.UUIDField()),
-                ('received_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('due_at', models.DateTimeField()),
-                ('verified_at', models.DateTimeField(null=True)),
-                ('planned_at', models.DateTimeField(null=True)),
-                ('refused_at', models.DateTimeField(null=True)),
-                ('refusal_code', models.TextField(blank=True)),
-                ('forgotten_at', models.DateTimeField(null=True)),
-                ('observed_at', models.DateTimeField(null=True)),
-                ('completion_recorded_at', models.DateTimeField(null=True)),
-                ('subject', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='requests', to='consent.subject')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "uuid",
+                    models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, unique=True),
+                ),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[
+                            ("access", "access, Art. 15"),
+                            ("erasure", "erasure, Art. 17"),
+                            ("restriction", "restriction, Art. 18"),
+                            ("portability", "portability, Art. 20"),
+                            ("objection", "objection, Art. 21"),
+                        ]
+                    ),
+                ),
+                ("idempotency_key", models.UUIDField()),
+                (
+                    "received_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("due_at", models.DateTimeField()),
+                ("verified_at", models.DateTimeField(null=True)),
+                ("planned_at", models.DateTimeField(null=True)),
+                ("refused_at", models.DateTimeField(null=True)),
+                ("refusal_code", models.TextField(blank=True)),
+                ("forgotten_at", models.DateTimeField(null=True)),
+                ("observed_at", models.DateTimeField(null=True)),
+                ("completion_recorded_at", models.DateTimeField(null=True)),
+                (
+                    "subject",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="requests",
+                        to="consent.subject",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RequestRecord',
+            name="RequestRecord",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('record', models.UUIDField(unique=True)),
-                ('kind', models.TextField()),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='records', to='consent.rightsrequest')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("record", models.UUIDField(unique=True)),
+                ("kind", models.TextField()),
+                (
+                    "request",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="records",
+                        to="consent.rightsrequest",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Remediation',
+            name="Remediation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, unique=True)),
-                ('certainty', models.TextField()),
-                ('opened_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('outcome', models.TextField(blank=True, choices=[('retrained', 'a later version was trained without the data'), ('exempt', "left as it is, with the exemption's code")])),
-                ('code', models.TextField(blank=True)),
-                ('closed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lineage.modelversion')),
-                ('model_version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lineage.modelversion')),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='remediations', to='consent.rightsrequest')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "uuid",
+                    models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, unique=True),
+                ),
+                ("certainty", models.TextField()),
+                (
+                    "opened_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("closed_at", models.DateTimeField(null=True)),
+                (
+                    "outcome",
+                    models.TextField(
+                        blank=True,
+                        choices=[
+                            ("retrained", "a later version was trained without the data"),
+                            ("exempt", "left as it is, with the exemption's code"),
+                        ],
+                    ),
+                ),
+                ("code", models.TextField(blank=True)),
+                (
+                    "closed_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="lineage.modelversion",
+                    ),
+                ),
+                (
+                    "model_version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="lineage.modelversion",
+                    ),
+                ),
+                (
+                    "request",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="remediations",
+                        to="consent.rightsrequest",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ErasureStep',
+            name="ErasureStep",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, unique=True)),
-                ('position', models.PositiveIntegerField()),
-                ('certainty', models.TextField()),
-                ('state', models.TextField(choices=[('ready', 'to be done'), ('running', 'a worker holds the lease'), ('blocked', 'cannot be done as things are; tried again later'), ('done', 'has its outcome')], default='ready')),
-                ('outcome', models.TextField(blank=True, choices=[('erased', 'erased, and read back'), ('not_found', 'looked for, and not there'), ('by_hand', 'erased by a person, who says so'), ('exempt', "kept, with the exemption's code")])),
-                ('code', models.TextField(blank=True)),
-                ('reason', models.TextField(blank=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('token', models.PositiveBigIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('retry_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('located_rows', models.PositiveBigIntegerField(null=True)),
-                ('evidence', models.JSONField(blank=True, default=dict)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='governance.dataset')),
-                ('version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lineage.datasetversion')),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='consent.rightsrequest')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "uuid",
+                    models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, unique=True),
+                ),
+                ("position", models.PositiveIntegerField()),
+                ("certainty", models.TextField()),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[
+                            ("ready", "to be done"),
+                            ("running", "a worker holds the lease"),
+                            ("blocked", "cannot be done as things are; tried again later"),
+                            ("done", "has its outcome"),
+                        ],
+                        default="ready",
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.TextField(
+                        blank=True,
+                        choices=[
+                            ("erased", "erased, and read back"),
+                            ("not_found", "looked for, and not there"),
+                            ("by_hand", "erased by a person, who says so"),
+                            ("exempt", "kept, with the exemption's code"),
+                        ],
+                    ),
+                ),
+                ("code", models.TextField(blank=True)),
+                ("reason", models.TextField(blank=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                ("token", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(null=True)),
+                (
+                    "retry_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("located_rows", models.PositiveBigIntegerField(null=True)),
+                ("evidence", models.JSONField(blank=True, default=dict)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="governance.dataset",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="lineage.datasetversion",
+                    ),
+                ),
+                (
+                    "request",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="steps",
+                        to="consent.rightsrequest",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='rightsrequest',
-            constraint=models.UniqueConstraint(fields=('subject', 'idempotency_key'), name='consent_request_key_once'),
+            model_name="rightsrequest",
+            constraint=models.UniqueConstraint(
+                fields=("subject", "idempotency_key"), name="consent_request_key_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rightsrequest',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['access', 'erasure', 'restriction', 'portability', 'objection'])), name='consent_request_kind_known'),
+            model_name="rightsrequest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("kind__in", ["access", "erasure", "restriction", "portability", "objection"])
+                ),
+                name="consent_request_kind_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rightsrequest',
-            constraint=models.CheckConstraint(condition=models.Q(('due_at__gt', models.F('received_at'))), name='consent_request_due_later'),
+            model_name="rightsrequest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("due_at__gt", models.F("received_at"))),
+                name="consent_request_due_later",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rightsrequest',
-            constraint=models.CheckConstraint(condition=models.Q(('planned_at', None), ('verified_at__isnull', False), _connector='OR'), name='consent_request_verified_before_planned'),
+            model_name="rightsrequest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("planned_at", None), ("verified_at__isnull", False), _connector="OR"
+                ),
+                name="consent_request_verified_before_planned",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rightsrequest',
-            constraint=models.CheckConstraint(condition=models.Q(('forgotten_at', None), ('planned_at__isnull', False), _connector='OR'), name='consent_request_planned_before_forgotten'),
+            model_name="rightsrequest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("forgotten_at", None), ("planned_at__isnull", False), _connector="OR"
+                ),
+                name="consent_request_planned_before_forgotten",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rightsrequest',
-            constraint=models.CheckConstraint(condition=models.Q(('refused_at', None), models.Q(models.Q(('refusal_code', ''), _negated=True), ('planned_at', None)), _connector='OR'), name='consent_request_refused_with_code'),
+            model_name="rightsrequest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("refused_at", None),
+                    models.Q(models.Q(("refusal_code", ""), _negated=True), ("planned_at", None)),
+                    _connector="OR",
+                ),
+                name="consent_request_refused_with_code",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='remediation',
-            constraint=models.UniqueConstraint(fields=('request', 'model_version'), name='consent_remediation_once'),
+            model_name="remediation",
+            constraint=models.UniqueConstraint(
+                fields=("request", "model_version"), name="consent_remediation_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='remediation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('outcome', '')), models.Q(('closed_at__isnull', False), ('closed_by__isnull', False), ('outcome', 'retrained')), models.Q(('closed_at__isnull', False), ('outcome', 'exempt'), models.Q(('code', ''), _negated=True)), _connector='OR'), name='consent_remediation_closed_with_reason'),
+            model_name="remediation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("closed_at", None), ("outcome", "")),
+                    models.Q(
+                        ("closed_at__isnull", False),
+                        ("closed_by__isnull", False),
+                        ("outcome", "retrained"),
+                    ),
+                    models.Q(
+                        ("closed_at__isnull", False),
+                        ("outcome", "exempt"),
+                        models.Q(("code", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="consent_remediation_closed_with_reason",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='remediation',
-            constraint=models.CheckConstraint(condition=models.Q(('closed_by', None), models.Q(('closed_by', models.F('model_version')), _negated=True), _connector='OR'), name='consent_remediation_not_closed_by_itself'),
+            model_name="remediation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("closed_by", None),
+                    models.Q(("closed_by", models.F("model_version")), _negated=True),
+                    _connector="OR",
+                ),
+                name="consent_remediation_not_closed_by_itself",
+            ),
         ),
         migrations.AddIndex(
-            model_name='erasurestep',
-            index=models.Index(models.F('retry_at'), condition=models.Q(('state', 'done'), _negated=True), name='consent_step_open'),
+            model_name="erasurestep",
+            index=models.Index(
+                models.F("retry_at"),
+                condition=models.Q(("state", "done"), _negated=True),
+                name="consent_step_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='erasurestep',
-            constraint=models.UniqueConstraint(fields=('request', 'dataset'), name='consent_step_once'),
+            model_name="erasurestep",
+            constraint=models.UniqueConstraint(
+                fields=("request", "dataset"), name="consent_step_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='erasurestep',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['ready', 'running', 'blocked', 'done'])), name='consent_step_state_known'),
+            model_name="erasurestep",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["ready", "running", "blocked", "done"])),
+                name="consent_step_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='erasurestep',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('state', 'done'), models.Q(('outcome', ''), _negated=True)), models.Q(models.Q(('state', 'done'), _negated=True), ('finished_at', None), ('outcome', '')), _connector='OR'), name='consent_step_done_has_outcome'),
+            model_name="erasurestep",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("finished_at__isnull", False),
+                        ("state", "done"),
+                        models.Q(("outcome", ""), _negated=True),
+                    ),
+                    models.Q(
+                        models.Q(("state", "done"), _negated=True),
+                        ("finished_at", None),
+                        ("outcome", ""),
+                    ),
+                    _connector="OR",
+                ),
+                name="consent_step_done_has_outcome",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='erasurestep',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), _negated=True), ('lease_until__isnull', False), _connector='OR'), name='consent_step_running_has_lease'),
+            model_name="erasurestep",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "running"), _negated=True),
+                    ("lease_until__isnull", False),
+                    _connector="OR",
+                ),
+                name="consent_step_running_has_lease",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='erasurestep',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'blocked'), _negated=True), models.Q(('code', ''), _negated=True), _connector='OR'), name='consent_step_blocked_has_code'),
+            model_name="erasurestep",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "blocked"), _negated=True),
+                    models.Q(("code", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="consent_step_blocked_has_code",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='erasurestep',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('outcome', 'exempt'), _negated=True), models.Q(('code', ''), _negated=True), _connector='OR'), name='consent_step_exempt_has_code'),
+            model_name="erasurestep",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("outcome", "exempt"), _negated=True),
+                    models.Q(("code", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="consent_step_exempt_has_code",
+            ),
         ),
     ]

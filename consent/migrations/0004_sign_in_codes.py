@@ -5,28 +5,75 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('consent', '0003_rights_requests'),
+        ("consent", "0003_rights_requests"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SignInCode',
+            name="SignInCode",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('browser_digest', models.BinaryField(unique=True)),
-                ('code_digest', models.BinaryField()),
-                ('address_digest', models.BinaryField()),
-                ('client_digest', models.BinaryField()),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('expires_at', models.DateTimeField()),
-                ('used_at', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("browser_digest", models.BinaryField(unique=True)),
+                ("code_digest", models.BinaryField()),
+                ("address_digest", models.BinaryField()),
+                ("client_digest", models.BinaryField()),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("expires_at", models.DateTimeField()),
+                ("used_at", models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(models.F('address_digest'), models.F('created_at'), name='consent_signincode_address'), models.Index(models.F('client_digest'), models.F('created_at'), name='consent_signincode_client'), models.Index(models.F('created_at'), name='consent_signincode_age')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('address_digest__length', 32), ('browser_digest__length', 32), ('client_digest__length', 32), ('code_digest__length', 32)), name='consent_signincode_holds_digests'), models.CheckConstraint(condition=models.Q(('attempts__lte', 5)), name='consent_signincode_few_attempts'), models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at'))), name='consent_signincode_expires'), models.CheckConstraint(condition=models.Q(('used_at', None), models.Q(('attempts__gte', 1), ('used_at__lt', models.F('expires_at'))), _connector='OR'), name='consent_signincode_used_while_valid')],
+                "indexes": [
+                    models.Index(
+                        models.F("address_digest"),
+                        models.F("created_at"),
+                        name="consent_signincode_address",
+                    ),
+                    models.Index(
+                        models.F("client_digest"),
+                        models.F("created_at"),
+                        name="consent_signincode_client",
+                    ),
+                    models.Index(models.F("created_at"), name="consent_signincode_age"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("address_digest__length", 32),
+                            ("browser_digest__length", 32),
+                            ("client_digest__length", 32),
+                            ("code_digest__length", 32),
+                        ),
+                        name="consent_signincode_holds_digests",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("attempts__lte", 5)),
+                        name="consent_signincode_few_attempts",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("expires_at__gt", models.F("created_at"))),
+                        name="consent_signincode_expires",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("used_at", None),
+                            models.Q(("attempts__gte", 1), ("used_at__lt", models.F("expires_at"))),
+                            _connector="OR",
+                        ),
+                        name="consent_signincode_used_while_valid",
+                    ),
+                ],
             },
         ),
     ]

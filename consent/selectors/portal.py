@@ -208,7 +208,8 @@ def has_said(subject: Subject, *, key: UUID, purpose: Purpose, kind: DecisionKin
 
 def requests_of(subject: Subject) -> list[requests.Standing]:
     """Return a person's own requests, the latest first."""
-    return [requests.standing_of(each) for each in subject.requests.order_by("-received_at", "-pk")]
+    asked = RightsRequest.objects.filter(subject=subject).select_related("subject")
+    return [requests.standing_of(each) for each in asked.order_by("-received_at", "-pk")]
 
 
 def erasure_under_way(asked: Iterable[requests.Standing]) -> RightsRequest | None:

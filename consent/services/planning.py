@@ -1,5 +1,6 @@
 """Plan an erasure: every data set that holds the person or may, and every model."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -66,7 +67,7 @@ def planned_steps(subject: Subject) -> list[PlannedStep]:
     ]
 
 
-def _proven_without(subject: Subject, datasets: set[int]) -> set[int]:
+def _proven_without(subject: Subject, datasets: Collection[int]) -> set[int]:
     current = ancestry.current_versions(datasets)
     without = membership.versions_proven_without(subject=subject, version_ids=current)
     return set(walk.datasets_of(without).values())

@@ -1,5 +1,6 @@
 """Open rights requests and settle what only a person can settle."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 from uuid import UUID, uuid5
 
@@ -14,6 +15,7 @@ from governance.crypto import SealingKey
 from governance.errors import ColophonError
 from governance.models import LegalBasis, Purpose
 from governance.services import ledger
+from governance.strictjson import JSON
 
 
 class StepSettledError(ColophonError):
@@ -68,7 +70,7 @@ def settle_step(*, step: ErasureStep, outcome: ErasureStep.Outcome, code: str, r
 
 
 def record(
-    request: RightsRequest, kind: str, facts: dict[str, object], key: SealingKey | None = None
+    request: RightsRequest, kind: str, facts: Mapping[str, JSON], key: SealingKey | None = None
 ) -> None:
     """Tell the ledger, last in a transaction, and remember which record tells it.
 

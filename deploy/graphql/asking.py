@@ -1,14 +1,22 @@
 """From the bytes of a request to a question that may be answered, and is on record."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
 from django.db import Error, transaction
 from django.http import HttpRequest
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, get_operation_ast, parse, validate
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationType,
+    get_operation_ast,
+    parse,
+    validate,
+)
 from graphql.validation import specified_rules
 
 from deploy.graphql.limits import limits
@@ -47,11 +55,11 @@ class NotOnRecordError(ColophonError):
 
 
 class InvalidDocumentError(Exception):
-    """The document cannot be executed; ``errors`` say why."""
+    """The document cannot be executed; ``errors`` say why, about nothing but the document."""
 
-    def __init__(self, errors: list[GraphQLError]) -> None:
+    def __init__(self, errors: Sequence[GraphQLError]) -> None:
         super().__init__()
-        self.errors = errors
+        self.errors = [_about_the_document(each) for each in errors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +114,9 @@ def document_of(question: Question, schema: GraphQLSchema) -> DocumentNode:
     rules = [*specified_rules, limits(question.variables)]
     if errors := validate(schema, document, rules, max_errors=ERRORS):
         raise InvalidDocumentError(errors)
-    if get_operation_ast(document, question.operation) is None:
-        raise InvalidDocumentError([GraphQLError("the document has no operation of this name")])
+    operation = get_operation_ast(document, question.operation)
+    if operation is None or operation.operation is not OperationType.QUERY:
+        raise InvalidDocumentError([GraphQLError("the document has no query of this name")])
     return document
 
 
@@ -128,6 +137,13 @@ def put_on_record(question: Question, key: ApiKey) -> None:
             ledger.append(kind="audit.question", facts=facts)
     except Error:
         raise NotOnRecordError("the question could not be recorded: ask again later") from None
+
+
+def _about_the_document(error: GraphQLError) -> GraphQLError:
+    """Leave out what a scalar raised when it could not read its value: that is no failure here."""
+    if error.original_error is None or isinstance(error.original_error, ColophonError):
+        return error
+    return GraphQLError(error.message, error.nodes, error.source, error.positions)
 
 
 def _digest(variables: Mapping[str, Any]) -> str:

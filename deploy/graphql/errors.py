@@ -13,6 +13,7 @@ from governance.errors import ColophonError
 
 logger = logging.getLogger(__name__)
 
+LONGEST = 300  # the library quotes values from the document in full
 _SUGGESTION = re.compile(r" Did you mean .*\?$", re.DOTALL)
 
 
@@ -35,7 +36,7 @@ def shown(error: GraphQLError) -> dict[str, Any]:
         said: dict[str, Any] = {"message": cause.message, "extensions": {"code": cause.code}}
     elif cause is None:
         said = {
-            "message": _SUGGESTION.sub("", error.message),
+            "message": _SUGGESTION.sub("", error.message)[:LONGEST],
             "extensions": {"code": "document_invalid"},
         }
     else:

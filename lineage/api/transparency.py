@@ -9,11 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from governance.api.authentication import key_of
 from governance.models import Scope
 from lineage.models import InboxEvent, ModelVersion
 from lineage.openlineage import RunState
 from lineage.selectors import inbox, transparency
-from lineage.selectors.walk import Step
 
 
 class DatasetQuestion(serializers.Serializer[Any]):
@@ -25,7 +25,7 @@ class DatasetQuestion(serializers.Serializer[Any]):
     path = serializers.BooleanField(required=False, default=False)
 
 
-class StepOut(serializers.Serializer[Step]):
+class StepOut(serializers.Serializer[Any]):
     """One version on a path; ``run`` wrote it."""
 
     version = serializers.UUIDField()
@@ -160,4 +160,4 @@ class EventState(APIView):
     @extend_schema(responses=EventOut)
     def get(self, request: Request, event: UUID) -> Response:
         """Answer to the sender alone; another's event is not found."""
-        return Response(EventOut(inbox.event_of(client=request.user, uuid=event)).data)
+        return Response(EventOut(inbox.event_of(client=key_of(request).client, uuid=event)).data)

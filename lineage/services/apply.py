@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
@@ -65,7 +66,9 @@ def _apply_alone(pk: int) -> int:
         return 1
 
 
-def _opened(rows: list[tuple[int, bytes]]) -> tuple[list[Event], dict[int, str]]:
+def _opened(
+    rows: "Sequence[tuple[int, bytes | memoryview[int]]]",
+) -> tuple[list[Event], dict[int, str]]:
     """Open and parse; what was accepted once but cannot be read now is dead, with the reason."""
     events, dead = [], {}
     unseal, now = organisation_key().open, timezone.now()

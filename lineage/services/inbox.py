@@ -137,7 +137,7 @@ class _Backlog:
                     " (SELECT 1 FROM lineage_inboxevent WHERE state = 'ready' LIMIT %s) AS waiting",
                     [settings.COLOPHON_INBOX_LIMIT],
                 )
-                cls.waiting = cursor.fetchone()[0]
+                cls.waiting = sum(row[0] for row in cursor.fetchall())
             cls.looked_at = now
         return cls.waiting >= settings.COLOPHON_INBOX_LIMIT
 

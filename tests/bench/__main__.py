@@ -12,6 +12,8 @@ import django
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.row import Row
+
 RESULTS = Path(".bench") / "results.json"
 
 
@@ -22,7 +24,6 @@ def main() -> None:
 
     from tests.bench import lineage
     from tests.bench.place import own_database
-    from tests.bench.row import Row
 
     console = Console()
     scale = os.environ.get("BENCH_SCALE", "small")
@@ -39,7 +40,7 @@ def main() -> None:
     console.print(f"written to {RESULTS}")
 
 
-def table(rows: "list[Row]") -> Table:
+def table(rows: list[Row]) -> Table:
     """Return the rows as a table."""
     shown = Table(title="speed, beside its yardstick")
     for column in ("name", "value", "unit", "yardstick", "its value", "ratio", "aim", "scale"):

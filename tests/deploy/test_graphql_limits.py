@@ -22,6 +22,8 @@ pytestmark = pytest.mark.django_db
 
 SECONDS = 1.0  # generous for a shared machine; each takes some milliseconds
 
+CHOSEN = "query($n: Int) { datasets(first: $n) { nodes { "
+
 
 @pytest.fixture
 def auditor(db) -> Auditor:
@@ -86,7 +88,8 @@ BOMBS = {
     "a huge integer": "{ datasets(first: " + "9" * 20_000 + ") { nodes { id } } }",
     "a huge negative integer": "{ datasets(first: -" + "9" * 20_000 + ") { nodes { id } } }",
     "a huge float": "{ datasets(first: 1e" + "9" * 5_000 + ") { nodes { id } } }",
-    "a huge default": "query($n: Int = " + "9" * 9_000 + ") { datasets(first: $n) { nodes { id } } }",
+    "a huge default": "query($n: Int = " + "9" * 9_000 + ") "
+    "{ datasets(first: $n) { nodes { id } } }",
     "two operations": "query a { __typename } query b { __typename }",
     "unknown fields": "{ " + " ".join(f"unknown{n}" for n in range(300)) + " }",
     "a field with a long name": "{ " + "x" * 30_000 + " }",
@@ -115,7 +118,6 @@ BOMBS = {
     "introspection, repeated": "{ __schema { "
     + " ".join(f"t{n}: types {{ fields {{ args {{ name }} }} }}" for n in range(70))
     + " } }",
-    "a null document": "\u2028",
     "an open string": '{ datasets(namespace: "',
     "an open block string": '{ datasets(namespace: """',
 }  # fmt: skip
@@ -131,6 +133,7 @@ def test_a_bomb_is_refused_quickly_and_not_recorded(auditor, query):
     assert seconds < SECONDS
     assert "data" not in answer
     assert 1 <= len(answer["errors"]) <= 6
+    assert len(response.content) < 4_000
     assert {each["extensions"]["code"] for each in answer["errors"]} <= {
         "document_invalid",
         "too_much_asked",
@@ -177,8 +180,14 @@ def test_an_id_that_is_none_is_refused(auditor, given):
 
 
 @pytest.mark.parametrize(
-    "at", ["2026-06-01", "2026-06-01T12:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
-)  # fmt: skip
+    "at",
+    [
+        "2026-06-01",
+        "2026-06-01T12:00:00",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+    ],
+)
 def test_any_instant_can_be_asked_about(auditor, at):
     DatasetFactory(namespace="a", name="b")
     query = """query($at: DateTime) { modelsUsing(namespace: "a", name: "b", asOf: $at) {
@@ -203,10 +212,10 @@ def test_introspection_as_the_usual_tools_ask_for_it_is_answered(auditor):
         # 1 + 99 * (1 + 49 + 0) is under the limit, one more of either is over it
         ("{ datasets(first: 100) { nodes { " + "id " * 48 + "} } }", {}, True),
         ("{ datasets(first: 100) { nodes { " + "id " * 49 + "} } }", {}, False),
-        ("query($n: Int) { datasets(first: $n) { nodes { " + "id " * 49 + "} } }", {"n": 99}, True),
-        ("query($n: Int) { datasets(first: $n) { nodes { " + "id " * 49 + "} } }", {"n": 100}, False),
-        ("query($n: Int) { datasets(first: $n) { nodes { " + "id " * 98 + "} } }", {}, True),
-        ("query($n: Int) { datasets(first: $n) { nodes { " + "id " * 99 + "} } }", {}, False),
+        (CHOSEN + "id " * 49 + "} } }", {"n": 99}, True),
+        (CHOSEN + "id " * 49 + "} } }", {"n": 100}, False),
+        (CHOSEN + "id " * 98 + "} } }", {}, True),
+        (CHOSEN + "id " * 99 + "} } }", {}, False),
         ("query($n: Int = 100) { datasets(first: $n) { nodes { " + "id " * 49 + "} } }", {}, False),
         ("{ datasets { nodes { " + "id " * 98 + "} } }", {}, True),
         ("{ datasets { nodes { " + "id " * 99 + "} } }", {}, False),

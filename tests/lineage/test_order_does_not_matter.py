@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 from django.db import connection, transaction
@@ -92,7 +93,7 @@ def test_order_repetition_and_batches_do_not_matter(send):
         sent = [STORY[place] for place in [*order, *repeated]]
         edges = [0, *sorted(cuts), len(sent)]
         with forgotten_afterwards():
-            for start, end in zip(edges, edges[1:], strict=False):
+            for start, end in pairwise(edges):
                 send(sent[start:end], batch=batch)
             assert graph() == wanted[0]
             assert provenance() == wanted[1]
