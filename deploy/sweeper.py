@@ -35,7 +35,7 @@ STEP = 200
 class Sweeper:
     """Tells the workers what is due; remembers what it told and since when nobody listens."""
 
-    told_at: dict[tuple[str, tuple[int, ...]], float] = field(default_factory=dict)
+    quiet_until: dict[tuple[str, tuple[int, ...]], float] = field(default_factory=dict)
     silent_since: float | None = None
 
     def sweep(self) -> int:
@@ -53,12 +53,13 @@ class Sweeper:
 
     def _tell(self, task: "Task[Any, Any]", due: Iterable[tuple[int, ...]]) -> int:
         now, told = time.monotonic(), 0
+        pause = STEP_NUDGE_SECONDS if task is consent_tasks.carry_out else NUDGE_SECONDS
         for ids in due:
-            if now - self.told_at.get((task.name, ids), float("-inf")) >= NUDGE_SECONDS:
+            if self.quiet_until.get((task.name, ids), now) <= now:
                 self._send(task, ids)
-                self.told_at[task.name, ids] = now
+                self.quiet_until[task.name, ids] = now + pause
                 told += 1
-        self.told_at = {what: at for what, at in self.told_at.items() if now - at < NUDGE_SECONDS}
+        self.quiet_until = {what: at for what, at in self.quiet_until.items() if at > now}
         return told
 
     def _send(self, task: "Task[Any, Any]", ids: tuple[int, ...]) -> None:

@@ -106,8 +106,8 @@ def _groups_that_may_hold(file: Any, column: str, wanted: Any) -> list[int]:
     """Leave out row groups whose smallest and largest identifier exclude everybody."""
     groups = range(file.num_row_groups)
     paths = [file.schema.column(each).path for each in range(len(file.schema))]
-    if paths.count(column) != 1 or pa.types.is_unsigned_integer(wanted.type):
-        return list(groups)  # bounds of nested columns and of unsigned numbers are not believed
+    if paths.count(column) != 1:
+        return list(groups)  # a nested column has the same name with dots
     at, ordered = paths.index(column), wanted.to_pylist()
     about = ((each, file.metadata.row_group(each).column(at).statistics) for each in groups)
     return [each for each, statistics in about if arrow.may_hold(statistics, ordered)]

@@ -4,6 +4,7 @@ import io
 import uuid
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consent.connectors import parquet
+from consent.connectors import arrow, parquet
 from consent.connectors.base import Place, StorageUnreadableError
 from consent.connectors.files import FilesConnector
 from consent.connectors.parquet import ParquetFormat
@@ -248,11 +249,35 @@ def test_row_groups_and_their_sort_order_stay():
     assert list(groups[0].sorting_columns) == order
 
 
-def test_a_row_group_too_large_for_memory_is_cut(monkeypatch):
-    monkeypatch.setattr(parquet, "LONGEST_GROUP", 40)
+@pytest.mark.parametrize(
+    ("limit", "at", "groups"),
+    [("LONGEST_GROUP", 40, [39, 40, 20]), ("LARGEST_GROUP", 500, [33, 34, 32])],
+)
+def test_a_row_group_too_large_for_memory_is_cut(monkeypatch, limit, at, groups):
+    monkeypatch.setattr(parquet, limit, at)
     table = pa.table({"person": [f"{n:03}" for n in range(100)]})
-    file = erased(table, "005")
-    assert [file.metadata.row_group(n).num_rows for n in range(3)] == [39, 40, 20]
+    file = erased(table, "005", use_dictionary=False, compression="none")
+    metadata = file.metadata
+    assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == groups
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "answer"),
+    [
+        ("a", "b", False),
+        ("a", "c", True),
+        ("c", "z", True),
+        ("d", "e", False),
+        (b"x", b"z", True),
+        ("z", "a", True),
+    ],
+)
+def test_bounds_exclude_somebody_only_if_they_make_sense(low, high, answer):
+    bounds = SimpleNamespace(has_min_max=True, min=low, max=high)
+    assert arrow.may_hold(bounds, ["c", "f"]) is answer
+    assert arrow.may_hold(None, ["c"])
+    assert arrow.may_hold(SimpleNamespace(has_min_max=False), ["c"])
+    assert not arrow.may_hold(bounds, [])
 
 
 def test_pandas_finds_its_frame_again():
