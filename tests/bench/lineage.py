@@ -76,10 +76,21 @@ def post_all(port: int, bearer: str, sent: list[bytes]) -> None:
             wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for body in share:
                 wire.sendall(head(bearer, len(body)) + body)
-                answer = wire.recv(4096)
+                answer = whole_answer(wire)
                 assert b" 201 " in answer[:20], answer[:200]
 
     in_shares(post, sent)
+
+
+def whole_answer(wire: socket.socket) -> bytes:
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += wire.recv(4096)
+    lines, _, body = answer.partition(b"\r\n\r\n")
+    length = int(lines.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    while len(body) < length:
+        body += wire.recv(4096)
+    return lines + body
 
 
 def head(bearer: str, length: int) -> bytes:
