@@ -138,7 +138,7 @@ def _show_doors(url: str, environment: dict[str, str]) -> None:
         "portal": f"{url}/",
         "GraphQL": f"{url}/graphql",
         "admin": f"{url}/admin/",
-        "API docs": f"{url}/api/docs",
+        "API schema": f"{url}/api/schema",
         "an API key": "sh deploy/run manage issue_key --help",
         "an operator": "sh deploy/run manage createsuperuser",
     }

@@ -122,6 +122,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "StorageKind": "governance.models.Storage.Kind",
+        "DecisionKind": ["given", "renewed", "refused", "objected", "withdrawn"],
+    },
 }
 GRAPHENE = {"SCHEMA": "deploy.schema.schema"}
 

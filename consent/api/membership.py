@@ -85,14 +85,20 @@ class ManifestQuery(serializers.Serializer[Any]):
 
     mode = serializers.ChoiceField(choices=Manifest.Mode.choices, default=Manifest.Mode.ADD.value)
     version = serializers.CharField(
-        default="", max_length=500, help_text="name or uuid of the version; otherwise the current"
+        default="",
+        allow_blank=True,
+        max_length=500,
+        help_text="name or uuid of the version; otherwise the current",
     )
     column = serializers.CharField(
-        default="", max_length=200,
+        default="", allow_blank=True, max_length=200,
         help_text="which column or key names the person; otherwise the data set's, or `id`",
     )  # fmt: skip
     scheme = serializers.CharField(
-        default="", max_length=32, help_text="how people are named; otherwise the data set's"
+        default="",
+        allow_blank=True,
+        max_length=32,
+        help_text="how people are named; otherwise the data set's",
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -10,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from consent.api.idempotency import HEADER, key_of
-from consent.models import ErasureStep, Remediation
+from consent.models import ErasureStep, Remediation, RequestKind
 from consent.selectors import requests, subjects, uses
 from consent.selectors.certificates import certificate
 from consent.services import requests as services
@@ -22,11 +23,11 @@ class RequestIn(serializers.Serializer[Any]):
     """An erasure request. ``identity_verified`` says that the caller has checked who asks."""
 
     subject = serializers.UUIDField()
-    kind = serializers.ChoiceField(choices=["erasure"])
+    kind = serializers.ChoiceField(choices=[RequestKind.ERASURE.value])
     identity_verified = serializers.BooleanField(default=False)
 
 
-class StepOut(serializers.Serializer[ErasureStep]):
+class ErasureStepOut(serializers.Serializer[ErasureStep]):
     """One data set of a request."""
 
     id = serializers.UUIDField(source="uuid")
@@ -68,7 +69,7 @@ class RequestOut(serializers.Serializer[requests.Standing]):
     completed_at = serializers.DateTimeField(allow_null=True)
     keys_destroyed_at = serializers.DateTimeField(source="request.forgotten_at", allow_null=True)
     outstanding = serializers.ListField(child=serializers.CharField())
-    steps = StepOut(many=True)
+    steps = ErasureStepOut(many=True)
     remediations = RemediationOut(many=True)
 
 
@@ -82,7 +83,7 @@ class SettleIn(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=2000)
 
 
-class UseOut(serializers.Serializer[Any]):
+class PersonalUseOut(serializers.Serializer[Any]):
     """One model version that used a person's data, and the shortest way there."""
 
     model_version = serializers.UUIDField()
@@ -106,7 +107,7 @@ class MyUsesOut(serializers.Serializer[Any]):
     """Where a person's data is, and which models used it."""
 
     datasets = HoldingOut(many=True)
-    models = UseOut(many=True)
+    models = PersonalUseOut(many=True)
 
 
 class Requests(APIView):
@@ -159,7 +160,7 @@ class RequestCertificate(APIView):
 
     scopes = {"GET": Scope.REQUESTS_READ}
 
-    @extend_schema(responses=serializers.JSONField())
+    @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, uuid: UUID) -> Response:
         """Return it at any time; it says what is still outstanding."""
         return Response(certificate(requests.standing(uuid)))

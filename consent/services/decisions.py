@@ -1,7 +1,9 @@
 """Recording what people decide."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -84,11 +86,7 @@ def record(
     sealing = key_of(subject)
     if notice_version is not None:
         _refuse_unseen(notice_version, purpose)
-    try:
-        decision, created = subject.decisions.get_or_create(idempotency_key=key, defaults=facts)
-    except IntegrityError as error:
-        _explain(error)
-        raise
+    decision, created = _kept_once(subject, key, facts)
     if created:
         ledger.append(
             kind="decision.recorded",
@@ -96,9 +94,25 @@ def record(
             key=sealing,
             sealed_for=subject.uuid,
         )
-    elif any(getattr(decision, name) != value for name, value in facts.items()):
-        raise IdempotencyKeyReusedError("this key stands for another decision", key=str(key))
+    else:
+        _refuse_other_facts(decision, facts)
     return Recorded(decision, replayed=not created)
+
+
+def _kept_once(
+    subject: Subject, key: UUID, facts: Mapping[str, Any]
+) -> tuple[ConsentDecision, bool]:
+    try:
+        return subject.decisions.get_or_create(idempotency_key=key, defaults=facts)
+    except IntegrityError as error:
+        _explain(error)
+        raise
+
+
+def _refuse_other_facts(decision: ConsentDecision, facts: Mapping[str, Any]) -> None:
+    if any(getattr(decision, name) != value for name, value in facts.items()):
+        key = str(decision.idempotency_key)
+        raise IdempotencyKeyReusedError("this key stands for another decision", key=key)
 
 
 def _refuse_unseen(notice_version: NoticeVersion, purpose: Purpose) -> None:
