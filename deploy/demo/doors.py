@@ -32,7 +32,7 @@ class Api:
     """The REST interface, for the holder of one key."""
 
     def __init__(self, url: str, bearer: str) -> None:
-        self.bearer = bearer
+        self._url = url
         self.client = httpx.Client(
             base_url=f"{url}/api/v1/",
             headers={"Authorization": f"Bearer {bearer}"},
@@ -58,6 +58,14 @@ class Api:
         answer = self.client.post(path, content=content, params=asked, headers=headers)
         _refuse(answer)
         return answer
+
+    def ask(self, query: str, variables: Mapping[str, Any]) -> Any:
+        """Ask in GraphQL; an error in the answer ends the story."""
+        body = {"query": query, "variables": dict(variables)}
+        answer = _read(self.client.post(f"{self._url}/graphql", json=body))
+        if answer.get("errors"):
+            raise DoorError(f"GraphQL answered with errors: {answer['errors']}")
+        return answer["data"]
 
     def close(self) -> None:
         """Close the connections."""

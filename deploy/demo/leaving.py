@@ -4,7 +4,7 @@ from typing import Any
 
 from deploy.demo.asking import sign_in
 from deploy.demo.doors import wait_for
-from deploy.demo.patients import Row, read_files
+from deploy.demo.patients import Row, read_files, rows_in
 from deploy.demo.stage import WHO_LEAVES, Story
 
 Contents = dict[str, list[Row]]
@@ -14,18 +14,16 @@ def withdraw(story: Story) -> None:
     """Look at one's own page, and take the permission back with one press."""
     expect, names = story.teller.expect, story.names
     page, story.browser = sign_in(story, WHO_LEAVES)
-    expect(
-        "the page names the data sets and the model",
-        [each in page.text for each in ("measurements", "progression", "features", names.model[1])],
-        [True] * 4,
-    )
+    holding = [names.measurements, names.progression, names.features, names.model]
+    shown = [name for _, name in holding if name in page.text]
+    expect("the page names the data sets and the model", shown, [name for _, name in holding])
     form = page.form(button="Withdraw permission", purpose=story.purpose)
     page = story.browser.submit(form, "Withdraw permission")
     expect("it says so afterwards", "You withdrew your permission" in page.text, True)
-    raw = [row for rows in read_files(story.places.lake / "raw").values() for row in rows]
+    raw = rows_in(story.places.lake / "raw")
     kept = {row[0] for row in story.pipeline.ask(names.raw, raw).kept}
     expect("the gate permits one row fewer at once", len(kept), 413)
-    expect("and not this one", story.patient(WHO_LEAVES).email in kept, False)
+    expect("this person is among them", story.patient(WHO_LEAVES).email in kept, False)
 
 
 def erase(story: Story) -> None:
@@ -87,6 +85,9 @@ def _check_standing(story: Story) -> None:
     outstanding = standing["outstanding"]
     expect("things outstanding", len(outstanding), 1)
     expect("which is the model, by name", names.model[1] in outstanding[0], True)
-    expect("so the request is not complete", standing["completed_at"], None)
+    expect("completed at", standing["completed_at"], None)
     page = story.browser.open("/me")
-    expect("their page is gone with the key", names.model[1] in page.text, False)
+    expect("their page says so", "Your data was erased" in page.text, True)
+    expect("and names their data still", "measurements" in page.text, False)
+    page = story.browser.open(f"/requests/{story.request}")
+    expect("by its link, the request tells of the model", names.model[1] in page.text, True)

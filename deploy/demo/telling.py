@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -65,14 +66,16 @@ class Teller:
             raise WrongAnswerError(question, expected, got)
         self.answers += 1
         shown = escape(_short(got))
-        self.console.print(f"   [green]✓[/green] {escape(question)}: [cyan]{shown}[/cyan]")
+        line = f"[green]✓[/green] {escape(question)}: [cyan]{shown}[/cyan]"
+        self.console.print(Padding(line, (0, 0, 0, 3)))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show rows under a title."""
-        table = Table(*columns, title=escape(title), title_justify="left", title_style="")
+        table = Table(*columns)
         for row in rows:
             table.add_row(*(escape(str(cell)) for cell in row))
-        self.console.print(table)
+        self.console.print(f"   {escape(title)}:")
+        self.console.print(Padding(table, (0, 0, 0, 3)))
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[], None]]:
@@ -90,11 +93,19 @@ class Teller:
 
 
 def _short(answer: object) -> str:
-    if isinstance(answer, (list, tuple, set, frozenset)):
-        things = sorted(map(str, answer)) if isinstance(answer, (set, frozenset)) else answer
-        return ", ".join(map(str, things)) or "none"
-    if isinstance(answer, dict):
-        return ", ".join(f"{key} {value}" for key, value in answer.items()) or "none"
+    """Say an answer in few words."""
+    if answer is None:
+        return "nothing"
     if isinstance(answer, bool):
         return "yes" if answer else "no"
-    return str(answer)
+    if isinstance(answer, tuple):
+        return " ".join(map(_short, answer))
+    if isinstance(answer, dict):
+        return _listed(f"{key} {_short(value)}" for key, value in answer.items())
+    if isinstance(answer, (set, frozenset)):
+        return _listed(sorted(map(_short, answer)))
+    return _listed(map(_short, answer)) if isinstance(answer, list) else str(answer)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words) or "none"

@@ -19,8 +19,8 @@ from lineage.selectors import inbox, transparency
 class DatasetQuestion(serializers.Serializer[Any]):
     """Which data set is asked about, and as of when."""
 
-    namespace = serializers.CharField(max_length=2048)
-    name = serializers.CharField(max_length=2048)
+    namespace = serializers.CharField(max_length=1200)
+    name = serializers.CharField(max_length=1200)
     as_of = serializers.DateTimeField(required=False)
     path = serializers.BooleanField(required=False, default=False)
 

@@ -1,5 +1,7 @@
 """Events are kept once, applied by the worker, and never lost to one that is poisonous."""
 
+import secrets
+import string
 from datetime import timedelta
 
 import pytest
@@ -7,10 +9,10 @@ from django.db import connection
 from django.utils import timezone
 
 from governance.services.clients import issue_key
-from lineage.models import InboxEvent, Job
+from lineage.models import DatasetVersion, InboxEvent, Job
 from lineage.services.apply import apply_ready
 from lineage.services.inbox import OverloadedError, _Backlog, accept
-from tests.factories.events import event
+from tests.factories.events import dataset, event
 
 
 def states() -> dict[str, int]:
@@ -104,3 +106,25 @@ def test_times_are_read_as_producers_write_them(written):
     from tests.factories.events import NOON
 
     assert parse_time(written) == NOON
+
+
+def unlikely(length: int) -> str:
+    """Return a name that no compression makes short."""
+    return "".join(secrets.choice(string.ascii_letters) for _ in range(length))
+
+
+def test_the_longest_names_fit_the_database_and_longer_ones_are_refused(key):
+    longest = event("START", unlikely(1200), 0, run=unlikely(1200))
+    longest["job"]["namespace"] = unlikely(1200)
+    version = dataset(unlikely(1200), version=unlikely(5000)) | {"namespace": unlikely(1200)}
+    longest["inputs"] = longest["outputs"] = [version]
+    [kept] = accept(key=key, events=[longest])
+    assert kept.code == ""
+    assert apply_ready() == 1
+    assert states() == {"done": 1}
+    assert DatasetVersion.objects.get(kind="written").declared.startswith("sha256:")
+    for field in ("namespace", "name"):
+        [refused] = accept(
+            key=key, events=[longest | {"job": longest["job"] | {field: unlikely(1201)}}]
+        )
+        assert refused.reason == f"job.{field} is longer than 1200 bytes"
