@@ -12,7 +12,12 @@ query ModelsUsing($namespace: String!, $name: String!) {
   modelsUsing(namespace: $namespace, name: $name, first: 10) {
     nodes {
       certainty
-      modelVersion { id version runState datasets(first: 10) { nodes { dataset { namespace name } } } }
+      modelVersion {
+        id
+        version
+        runState
+        datasets(first: 10) { nodes { dataset { namespace name } } }
+      }
       path(first: 10) { nodes { name } }
     }
   }
