@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 WIDTH_OF_A_PIPE = 110
+INDENT = (0, 0, 0, 3)
 
 
 class WrongAnswerError(Exception):
@@ -67,7 +68,7 @@ class Teller:
         self.answers += 1
         shown = escape(_short(got))
         line = f"[green]✓[/green] {escape(question)}: [cyan]{shown}[/cyan]"
-        self.console.print(Padding(line, (0, 0, 0, 3)))
+        self.console.print(Padding(line, INDENT, expand=False))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show rows under a title."""
@@ -75,7 +76,7 @@ class Teller:
         for row in rows:
             table.add_row(*(escape(str(cell)) for cell in row))
         self.console.print(f"   {escape(title)}:")
-        self.console.print(Padding(table, (0, 0, 0, 3)))
+        self.console.print(Padding(table, INDENT, expand=False))
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[], None]]:
