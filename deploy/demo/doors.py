@@ -86,15 +86,20 @@ def at_once(
         return list(pool.map(counted, things))
 
 
-def wait_for(what: str, look: Callable[[], Answer | None]) -> Answer:
-    """Look again and again until there is an answer, or raise `DoorError`."""
+def wait_for(
+    what: str, look: Callable[[], Answer | None], instead: Callable[[], object] = lambda: ""
+) -> Answer:
+    """Look again and again until there is an answer, or raise `DoorError`.
+
+    ``instead`` says what there is when the time is up.
+    """
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
         time.sleep(PAUSE)
-    raise DoorError(f"{what} did not happen within {PATIENCE:.0f} seconds")
+    raise DoorError(f"{what} did not happen within {PATIENCE:.0f} seconds {instead()}".rstrip())
 
 
 def _read(answer: httpx.Response) -> Any:

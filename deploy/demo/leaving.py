@@ -33,7 +33,7 @@ def erase(story: Story) -> None:
     confirmed = next(form for form in page.forms if "key" in form.fields)
     page = story.browser.submit(confirmed)
     story.request = page.url.rpartition("/")[2]
-    wait_for("the erasure", lambda: _is_erased(story))
+    wait_for("the erasure", lambda: _is_erased(story), story.standing)
     _check_contents(story, before)
     _check_standing(story)
 

@@ -19,7 +19,7 @@ def retrain(story: Story) -> None:
     learned = [row[0] for row in trained.training.kept]
     expect("rows that the second version learned from", len(learned), LEFT)
     expect("the person's is among them", who in learned, False)
-    standing: Any = wait_for("completion", lambda: _completed(story))
+    standing: Any = wait_for("completion", lambda: _completed(story), story.standing)
     remediation = standing["remediations"][0]
     second = story.models_using(story.names.measurements)[0]["model_version"]
     story.versions["2"] = second["id"]
