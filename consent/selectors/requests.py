@@ -128,7 +128,11 @@ def to_observe() -> "QuerySet[RightsRequest]":
     open_now = RightsRequest.objects.filter(
         kind=RequestKind.ERASURE, planned_at__isnull=False, completion_recorded_at=None
     )
+    parts = ErasureStep.objects.filter(request=OuterRef("pk"))
+    kept = parts.filter(outcome=ErasureStep.Outcome.EXEMPT)
+    forgettable = Q(forgotten_at=None) & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
     unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
+    unseen |= forgettable
     return open_now.filter(unseen).order_by("due_at", "pk")
 
 

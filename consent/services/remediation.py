@@ -1,6 +1,7 @@
 """Follow an erasure into the models: affected versions, and trainings that make them good."""
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -11,6 +12,9 @@ from consent.services.requests import record
 from lineage.models import ModelVersion
 from lineage.openlineage import RunState
 from lineage.selectors import transparency
+
+# What carries an earlier instant may be committed after we looked; so we look a while longer.
+COMMIT_SLACK = timedelta(minutes=2)
 
 
 def open_for(*, request: RightsRequest, affected: Collection[uses.Use]) -> int:
@@ -32,7 +36,7 @@ def observe(*, request_id: int) -> int:
     a later, completed training of the same model whose provenance is known in full and from
     which no way leads to the person's data.
     """
-    looked_at = timezone.now()
+    looked_at = timezone.now() - COMMIT_SLACK
     request = RightsRequest.objects.select_for_update().select_related("subject").get(pk=request_id)
     changed = open_for(request=request, affected=uses.models_of(request.subject))
     for waiting in requests.standing_of(request).remediations:

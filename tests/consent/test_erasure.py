@@ -340,3 +340,25 @@ def expire(step: ErasureStep) -> None:
             " WHERE id = %s",
             [step.pk],
         )
+
+
+def test_a_last_step_committed_after_the_look_is_still_followed(ann):
+    request = open_erasure(subject=ann, key=uuid4(), verified=True)
+    planning.plan(request_id=request.pk)
+    for _ in range(5):
+        for pk in requests.steps_to_do().values_list("pk", flat=True):
+            erasing.carry_out(step_id=pk)
+    later = timezone.now() + timedelta(hours=1)
+    RightsRequest.objects.filter(pk=request.pk).update(observed_at=later)
+    assert list(requests.to_observe()) == [request]
+    erasing.forget(request_id=request.pk)
+    RightsRequest.objects.filter(pk=request.pk).update(observed_at=later)
+    assert list(requests.to_observe()) == []
+
+
+def test_a_provenance_committed_just_after_the_look_is_still_seen(ann, send):
+    request = open_erasure(subject=ann, key=uuid4(), verified=True)
+    carried_out(request)
+    request.refresh_from_db()
+    assert request.observed_at < timezone.now() - timedelta(seconds=60)
+    assert list(requests.to_observe()) == [request]
