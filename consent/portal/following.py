@@ -111,9 +111,12 @@ def _work(standing: RequestStanding) -> list[tuple[str, str, datetime | None, bo
     good = [each.closed_at for each in models if each.closed_at]
     erased, repaired = len(ended) == len(steps), len(good) == len(models)
     kept = any(each.outcome == ErasureStep.Outcome.EXEMPT for each in steps)
-    keys = "Kept, because some of your data lawfully stays, and you must be able to learn of it."
-    if not kept:
-        keys = "With your key gone, what was sealed under it can never be read again, by anybody."
+    keys = "With your key gone, what was sealed under it can never be read again, by anybody."
+    if kept:
+        keys = (
+            "Kept, because some of your data lawfully stays, and you must be able to learn of it."
+        )
+    complete = standing.state is RequestState.COMPLETED
     return [
         ("Planned", "Every data set that holds you, or may, and every model made of it.",
          asked.planned_at, planned),
@@ -125,8 +128,8 @@ def _work(standing: RequestStanding) -> list[tuple[str, str, datetime | None, bo
         ("Models made good", _counted(len(good), len(models), "model version") if planned else
          "Each model version waits for a training without your data.",
          max(good, default=None) if repaired else None, planned and repaired),
-        ("Complete", "Nothing is outstanding.", standing.completed_at,
-         standing.state is RequestState.COMPLETED),
+        ("Complete", "Nothing is outstanding." if complete else "Once nothing is outstanding.",
+         standing.completed_at, complete),
     ]  # fmt: skip
 
 
@@ -164,7 +167,7 @@ def outstanding(standing: RequestStanding) -> list[str]:
 
 def _dataset(step: ErasureStep) -> Part:
     done = step.state == ErasureStep.State.DONE
-    detail = words.BLOCKED.get(step.code, f"What stands in the way: {step.code}.")
+    detail = words.BLOCKED.get(step.code, words.BLOCKED_OTHERWISE)
     if done:
         detail = f"Reason on record: {step.code}." if step.code else ""
     return Part(

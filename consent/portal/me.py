@@ -46,7 +46,7 @@ class Line:
     """One purpose on the page: where the person stands, in words, and what they can press."""
 
     position: Position
-    basis: words.Term
+    basis: words.Basis
     standing: str
     notice: list[prose.Block]
     buttons: list[Button]
@@ -78,7 +78,10 @@ def overview(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         "left": [each for each in held if each.until is not None],
         "made": [_made(each) for each in portal.model_uses(subject)] if subject else [],
         "lines": lines,
-        "requests": [(each, words.REQUEST[RequestKind(each.request.kind)]) for each in asked],
+        "requests": [
+            (each, words.REQUEST[RequestKind(each.request.kind)], words.STATE[each.state])
+            for each in asked
+        ],
         "under_way": under_way,
         "pending": not transparency.pending().nothing,
         "certainties": list(words.CERTAINTY.values()),
@@ -152,10 +155,16 @@ def _line(position: Position, *, may_agree: bool) -> Line:
     basis = LegalBasis(position.purpose.legal_basis)
     notice = position.notice
     return Line(
-        position, words.BASIS[basis], words.STANDING[position.standing],
+        position, words.BASIS[basis], _said(position),
         prose.blocks(notice.text) if notice else [],
         [_button(each, basis) for each in _offered(position) if may_agree or not each.is_yes],
     )  # fmt: skip
+
+
+def _said(position: Position) -> str:
+    """Return what the person has said, or nothing where there is nothing to say."""
+    silent = position.standing == Standing.NONE and not _sayable(position)
+    return "" if silent else words.STANDING[position.standing]
 
 
 def _offered(position: Position) -> list[DecisionKind]:

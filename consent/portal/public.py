@@ -17,7 +17,7 @@ class Card:
     """A purpose in the catalogue."""
 
     purpose: Purpose
-    basis: words.Term
+    basis: words.Basis
     definition: str
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from consent.models import ErasureStep, Remediation, RequestKind
 from consent.rules import DecisionKind, Standing
+from consent.selectors.requests import RequestState
 from governance.models import LegalBasis
 from lineage.openlineage import RunState
 from lineage.selectors.transparency import Certainty
@@ -17,10 +18,19 @@ class Term:
     meaning: str
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a purpose rests on, the law that says so, and what follows for a person."""
+
+    word: str
+    law: str
+    meaning: str
+
+
 CERTAINTY = {
     Certainty.PROVEN: Term(
         "proven",
-        "A list of the people in exactly this version names you.",
+        "A list of the people in this very data names you.",
     ),
     Certainty.INFERRED: Term(
         "inferred",
@@ -37,32 +47,20 @@ CERTAINTY = {
     ),
 }
 
+NOT_PERMISSION = "It does not rest on your permission, so there is none to give or to withdraw."
+
 BASIS = {
-    LegalBasis.CONSENT: Term(
-        "your permission", "Your data is used only while you permit it (GDPR Art. 6(1)(a))."
+    LegalBasis.CONSENT: Basis(
+        "your permission", "GDPR Art. 6(1)(a)", "Without it, your data is not used for this."
     ),
-    LegalBasis.CONTRACT: Term(
-        "a contract with you",
-        "Your data is used because a contract with you needs it (GDPR Art. 6(1)(b)). It does not "
-        "rest on your permission, so there is none to give or to withdraw.",
+    LegalBasis.CONTRACT: Basis("a contract with you", "GDPR Art. 6(1)(b)", NOT_PERMISSION),
+    LegalBasis.LEGAL_OBLIGATION: Basis("a legal obligation", "GDPR Art. 6(1)(c)", NOT_PERMISSION),
+    LegalBasis.VITAL_INTERESTS: Basis("vital interests", "GDPR Art. 6(1)(d)", NOT_PERMISSION),
+    LegalBasis.PUBLIC_TASK: Basis(
+        "a task in the public interest", "GDPR Art. 6(1)(e)", "You can object to it."
     ),
-    LegalBasis.LEGAL_OBLIGATION: Term(
-        "a legal obligation",
-        "A law demands it (GDPR Art. 6(1)(c)). It does not rest on your permission, so there is "
-        "none to give or to withdraw.",
-    ),
-    LegalBasis.VITAL_INTERESTS: Term(
-        "vital interests",
-        "Somebody's life may depend on it (GDPR Art. 6(1)(d)). It does not rest on your "
-        "permission, so there is none to give or to withdraw.",
-    ),
-    LegalBasis.PUBLIC_TASK: Term(
-        "a public task",
-        "It is done in the public interest (GDPR Art. 6(1)(e)), and you can object to it.",
-    ),
-    LegalBasis.LEGITIMATE_INTERESTS: Term(
-        "a legitimate interest",
-        "We have an interest of our own in it (GDPR Art. 6(1)(f)), and you can object to it.",
+    LegalBasis.LEGITIMATE_INTERESTS: Basis(
+        "a legitimate interest of ours", "GDPR Art. 6(1)(f)", "You can object to it."
     ),
 }
 
@@ -99,6 +97,15 @@ REQUEST = {
     RequestKind.OBJECTION: "Objection",
 }
 
+STATE = {
+    RequestState.RECEIVED: "received, your identity is not confirmed yet",
+    RequestState.VERIFIED: "being planned",
+    RequestState.REFUSED: "refused",
+    RequestState.ERASING: "your data is being erased",
+    RequestState.VERIFYING: "erased, something is still outstanding",
+    RequestState.COMPLETED: "complete",
+}
+
 STEP_OUTCOME = {
     ErasureStep.Outcome.ERASED: "Erased. The place was read again, and nothing of you is left.",
     ErasureStep.Outcome.NOT_FOUND: "We looked, and there was nothing of you here.",
@@ -117,8 +124,13 @@ BLOCKED = {
     "by hand and say so.",
     "storage_disabled": "The place where it lies is switched off. It is tried again once that is "
     "switched on.",
-    "rows_remain": "After erasing, rows about you were still there. It is tried again.",
+    "storage_unreachable": "The place where it lies does not answer.",
+    "storage_busy": "The place where it lies is busy.",
+    "storage_read_only": "The place where it lies can only be read. Its owner has to change that.",
+    "storage_refused": "The place where it lies does not let us in. Its owner has to change that.",
+    "rows_remain": "After erasing, rows about you were still there.",
 }
+BLOCKED_OTHERWISE = "Something there is not as it was registered. Its owner has to put that right."
 
 REMEDIATION_OUTCOME = {
     Remediation.Outcome.RETRAINED: "Made good: a later version was trained without your data.",

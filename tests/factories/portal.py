@@ -4,15 +4,17 @@ import re
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 from django.core import mail
 from django.test import Client
 
-from consent.models import NoticeVersion, RightsRequest, Subject
+from consent.models import ErasureStep, NoticeVersion, RightsRequest, Subject
 from consent.selectors import requests, subjects
 from consent.services import erasing, notices, planning, remediation
+from consent.services.requests import settle_step
 from governance.models import Dataset, LegalBasis, PolicyVersion, Purpose
 from governance.services import ledger, rules
 from governance.services.clients import issue_key
@@ -199,3 +201,16 @@ def signed_in(address: str, browser: Client | None = None) -> Client:
     browser.post("/sign-in", {"address": address})
     browser.post("/sign-in/code", {"code": code_sent()})
     return browser
+
+
+def settled(request: RightsRequest) -> None:
+    """Settle by hand what no connector can reach, and do what the worker does next."""
+    for step in request.steps.filter(state=ErasureStep.State.BLOCKED):
+        settle_step(step=step, outcome=ErasureStep.Outcome.BY_HAND, code="by_hand", reason="done")
+    carried_out(request)
+
+
+def text_of(page: bytes) -> str:
+    """Return what a page says, with a space where a block ends."""
+    joined = re.sub(r"</?(?:a|span|strong|time)\b[^>]*>", "", page.decode())
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", joined)).split())
