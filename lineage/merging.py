@@ -4,15 +4,17 @@ Pure. Every merge is commutative, associative and idempotent (a minimum, a maxim
 so a batch gives the same facts in any order and cut into any other batches.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lineage.openlineage import DatasetRef, Event, Json, RunState
+import orjson
+
+from lineage import flows
+from lineage.flows import ColumnFlow, Sources
+from lineage.openlineage import OWN_USE, DatasetRef, Event, Json, RunName, RunState
 
 Name = tuple[str, str]
-RunName = tuple[str, str, str]  # job namespace, job name, run id
 
 
 @dataclass(slots=True)
@@ -23,6 +25,7 @@ class RunFacts:
     state_at: datetime
     started_at: datetime
     last_heard_at: datetime
+    relatives: tuple[datetime, RunName, RunName] | None = None  # parent and root, as last said
 
     def merge(self, state: RunState, at: datetime) -> None:
         """Take in one more event."""
@@ -39,17 +42,22 @@ class OutputFacts:
     announced_at: datetime
     declared: tuple[datetime, str] | None = None
     lifecycle: tuple[datetime, str] | None = None
+    statements: set[tuple[datetime, str, str]] = field(default_factory=set)
 
     def merge(self, ref: DatasetRef, at: datetime) -> None:
         """Take in one more event."""
         self.announced_at = min(self.announced_at, at)
-        if ref.declared_version:
-            self.declared = max(self.declared or (at, ""), (at, ref.declared_version))
-        if ref.lifecycle:
-            self.lifecycle = max(self.lifecycle or (at, ""), (at, ref.lifecycle))
+        declared, lifecycle = ref.declared_version, ref.lifecycle
+        if declared:
+            self.declared = max(self.declared or (at, ""), (at, declared))
+        if lifecycle:
+            self.lifecycle = max(self.lifecycle or (at, ""), (at, lifecycle))
+        if declared or lifecycle:
+            self.statements.add((at, declared, lifecycle))
 
 
-Facets = dict[tuple[object, str], tuple[datetime, str]]
+Facets = dict[tuple[object, str], tuple[datetime, bytes]]
+Times = tuple[datetime, datetime]
 
 
 @dataclass(slots=True)
@@ -57,14 +65,27 @@ class Batch:
     """Everything that some events say."""
 
     datasets: set[Name] = field(default_factory=set)
-    models: set[Name] = field(default_factory=set)
+    models: dict[Name, datetime] = field(default_factory=dict)
+    aliases: dict[tuple[Name, Name], datetime] = field(default_factory=dict)
     jobs: set[Name] = field(default_factory=set)
     runs: dict[RunName, RunFacts] = field(default_factory=dict)
+    run_events: set[tuple[RunName, datetime, RunState]] = field(default_factory=set)
     inputs: dict[tuple[RunName, Name, str], datetime] = field(default_factory=dict)
     outputs: dict[tuple[RunName, Name], OutputFacts] = field(default_factory=dict)
+    # (run, output, whether explicit, event time, input or nothing): masked
+    flows: dict[tuple[RunName, Name, bool, datetime, Name | None], bool] = field(
+        default_factory=dict
+    )
+    # (job or nothing, data set described or nothing, event time, input, output): masked
+    designs: dict[tuple[Name | None, Name | None, datetime, Name | None, Name | None], bool] = (
+        field(default_factory=dict)
+    )
+    # (job or nothing, output, the columns): first and last said
+    columns: dict[tuple[Name | None, Name, ColumnFlow], Times] = field(default_factory=dict)
     run_facets: Facets = field(default_factory=dict)
     job_facets: Facets = field(default_factory=dict)
     dataset_facets: Facets = field(default_factory=dict)
+    use_facets: Facets = field(default_factory=dict)  # of (run, data set, whether it was written)
 
 
 def merged(events: Iterable[Event]) -> Batch:
@@ -77,37 +98,164 @@ def merged(events: Iterable[Event]) -> Batch:
 
 def _add(batch: Batch, event: Event) -> None:
     for ref in event.datasets():
-        batch.datasets.add(ref.key)
-        if ref.is_model:
-            batch.models.add(ref.key)
-        _add_facets(batch.dataset_facets, ref.key, _lasting(ref.facets), event.at)
+        _add_dataset(batch, ref, event.at)
+    if event.dataset is not None:
+        _add_description(batch, event.dataset, event.at)
     if event.job is None:
         return
     batch.jobs.add(event.job)
     _add_facets(batch.job_facets, event.job, event.job_facets, event.at)
     if event.run_id:
-        _add_run(batch, event, (*event.job, event.run_id))
+        _add_run(batch, event, event.job, (*event.job, event.run_id))
+    else:
+        _add_design(batch, event, event.job)
 
 
-def _add_run(batch: Batch, event: Event, run: RunName) -> None:
+def _add_dataset(batch: Batch, ref: DatasetRef, at: datetime) -> None:
+    key = ref.key
+    batch.datasets.add(key)
+    if ref.is_model:
+        batch.models[key] = min(batch.models.get(key, at), at)
+    if "symlinks" in ref.facets or "lifecycleStateChange" in ref.facets:
+        for other in ref.other_names():
+            batch.datasets.add(other)
+            pair = min(key, other), max(key, other)
+            batch.aliases[pair] = min(batch.aliases.get(pair, at), at)
+    lasting = {name: value for name, value in ref.facets.items() if name not in OWN_USE}
+    _add_facets(batch.dataset_facets, key, lasting, at)
+
+
+def _add_run(batch: Batch, event: Event, job: Name, run: RunName) -> None:
     at = event.at
-    facts = batch.runs.setdefault(run, RunFacts(event.state, at, at, at))
-    facts.merge(event.state, at)
+    _mention(batch, run, event.state, at)
+    _add_relatives(batch, event, run)
     _add_facets(batch.run_facets, run, event.run_facets, at)
     for ref in event.inputs:
-        place = (run, ref.key, ref.declared_version)
-        batch.inputs[place] = min(batch.inputs.get(place, at), at)
+        _add_input(batch, run, ref, at)
     for ref in event.outputs:
         batch.outputs.setdefault((run, ref.key), OutputFacts(at)).merge(ref, at)
+        _add_use_facets(batch, (run, ref.key, True), ref, at)
+    sources, taken = _sources(event, job)
+    for name in taken:
+        batch.datasets.add(name)
+        place = run, name, ""
+        batch.inputs[place] = min(batch.inputs.get(place, at), at)
+    for output, said in sources.items():
+        facts = batch.outputs.setdefault((run, output), OutputFacts(at))
+        facts.announced_at = min(facts.announced_at, at)
+        for source, masked in _or_none(said.masked):
+            place_of_flow = run, output, said.explicit, at, source
+            batch.flows[place_of_flow] = batch.flows.get(place_of_flow, True) and masked
+        _add_columns(batch, job, output, said, at)
 
 
-def _lasting(facets: Mapping[str, Json]) -> dict[str, Json]:
-    """Leave out what a run says of its own use of the data set."""
-    own = {"version", "lifecycleStateChange", "lineage"}
-    return {name: value for name, value in facets.items() if name not in own}
+def _add_input(batch: Batch, run: RunName, ref: DatasetRef, at: datetime) -> None:
+    place = run, ref.key, ref.declared_version
+    batch.inputs[place] = min(batch.inputs.get(place, at), at)
+    _add_use_facets(batch, (run, ref.key, False), ref, at)
+
+
+def _mention(batch: Batch, run: RunName, state: RunState, at: datetime) -> RunFacts:
+    facts = batch.runs.get(run)
+    if facts is None:
+        facts = batch.runs[run] = RunFacts(state, at, at, at)
+    facts.merge(state, at)
+    batch.run_events.add((run, at, state))
+    return facts
+
+
+def _add_relatives(batch: Batch, event: Event, run: RunName) -> None:
+    """Note parent and root; being named by a child, they are heard of at that time."""
+    if "parent" not in event.run_facets and "parentRun" not in event.run_facets:
+        return
+    parent, root = event.relatives()
+    if parent is None or parent == run:
+        return
+    root = root or parent
+    for relative in {parent, root}:
+        batch.jobs.add(relative[:2])
+        _mention(batch, relative, RunState.HEARD_OF, event.at)
+    facts = batch.runs[run]
+    said = event.at, parent, root
+    facts.relatives = max(facts.relatives, said) if facts.relatives else said
+
+
+def _sources(event: Event, job: Name) -> tuple[dict[Name, Sources], Iterable[Name]]:
+    """Return what the event says closer of its outputs, and inputs that only its facet names."""
+    explicit, taken = flows.of_job(event.job_facets.get("lineage"), job)
+    for ref in event.outputs:
+        if ref.key not in explicit:
+            said = flows.of_dataset(ref.facets.get("lineage"))
+            said = said or flows.of_columns(ref.facets.get("columnLineage"))
+            if said is not None:
+                explicit[ref.key] = said
+    return explicit, taken
+
+
+def _add_design(batch: Batch, event: Event, job: Name) -> None:
+    """Note what a job does by design; the product stands where nothing closer is said."""
+    sources, taken = _sources(event, job)
+    inputs = {ref.key for ref in event.inputs} | set(taken)
+    batch.datasets.update(inputs)
+    said = False
+    for output in {ref.key for ref in event.outputs} | set(sources):
+        closer = sources.get(output)
+        masked = dict(closer.masked) if closer else dict.fromkeys(inputs, False)
+        _add_design_rows(batch, (job, None), event.at, output, masked)
+        said = True
+        if closer:
+            _add_columns(batch, job, output, closer, event.at)
+    if not said:
+        for source, _ in _or_none(dict.fromkeys(inputs, False)):
+            batch.designs[job, None, event.at, source, None] = False
+
+
+def _add_description(batch: Batch, ref: DatasetRef, at: datetime) -> None:
+    """Note what a data set is said to come from, whoever makes it."""
+    said = flows.of_dataset(ref.facets.get("lineage"))
+    said = said or flows.of_columns(ref.facets.get("columnLineage"))
+    if said is not None:
+        _add_design_rows(batch, (None, ref.key), at, ref.key, said.masked)
+        _add_columns(batch, None, ref.key, said, at)
+
+
+def _add_design_rows(
+    batch: Batch, by: tuple[Name | None, Name | None], at: datetime, output: Name,
+    masked: Mapping[Name, bool],
+) -> None:  # fmt: skip
+    batch.datasets.add(output)
+    for source, is_masked in _or_none(masked):
+        if source is not None:
+            batch.datasets.add(source)
+        place = (*by, at, source, output)
+        batch.designs[place] = batch.designs.get(place, True) and is_masked
+
+
+def _or_none(masked: Mapping[Name, bool]) -> list[tuple[Name | None, bool]]:
+    """Return the sources, or one nothing, so that a statement without any leaves a trace too."""
+    return [*masked.items()] or [(None, False)]
+
+
+def _add_columns(batch: Batch, job: Name | None, output: Name, said: Sources, at: datetime) -> None:
+    batch.datasets.add(output)
+    batch.datasets.update(said.masked)
+    for flow in said.columns:
+        place = job, output, flow
+        first, last = batch.columns.get(place, (at, at))
+        batch.columns[place] = min(first, at), max(last, at)
+
+
+def _add_use_facets(
+    batch: Batch, use: tuple[RunName, Name, bool], ref: DatasetRef, at: datetime
+) -> None:
+    own = {name: value for name, value in ref.facets.items() if name in OWN_USE}
+    _add_facets(batch.use_facets, use, {**own, **ref.own_facets}, at)
 
 
 def _add_facets(into: Facets, of: object, facets: Mapping[str, Json], at: datetime) -> None:
     for name, value in facets.items():
-        stated = at, json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        into[of, name] = max(into.get((of, name), stated), stated)
+        place = of, name
+        stated = at, orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        known = into.get(place)
+        if known is None or stated > known:
+            into[place] = stated

@@ -2,8 +2,7 @@
 
 Pure. An event is told apart by its structure, not by its ``schemaURL``: a ``run`` makes a run
 event, a ``dataset`` a dataset event, a ``job`` alone a job event. ``schemaURL`` is never fetched.
-Facets stay raw here; only those in the allow-lists are kept, because the others can carry
-personal data (SQL text, stack traces).
+Facets stay raw here; how each is kept is decided where they are written.
 """
 
 import hashlib
@@ -17,9 +16,12 @@ from typing import Any, ClassVar
 from governance.errors import ColophonError
 
 Json = dict[str, Any]
+RunName = tuple[str, str, str]
+"""A job's namespace and name, and a run id."""
 
 # A key of PostgreSQL's index holds 2,704 bytes; a namespace and a name share one.
 NAME_BYTES = 1200
+FACET_NAME_CHARACTERS = 500
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 FUTURE = timedelta(hours=24)
 
@@ -28,23 +30,11 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?\s*([Zz]|[+-]\d\d:?\d\d)?"
 )
 
-RUN_FACETS = frozenset(
-    {
-        "parent",
-        "nominalTime",
-        "processing_engine",
-        "executionParameters",
-        "tags",
-        "colophon_training",
-    }
-)  # fmt: skip
-JOB_FACETS = frozenset({"jobType", "ownership", "documentation", "sourceCodeLocation", "tags"})
-DATASET_FACETS = frozenset(
-    {
-        "datasetType", "schema", "dataSource", "ownership", "documentation", "tags", "storage",
-        "symlinks", "columnLineage", "catalog", "colophon_dataset",
-    }
-)  # fmt: skip
+# The lifecycle changes after which nothing of the earlier content is left.
+REPLACING = ("CREATE", "OVERWRITE", "TRUNCATE", "DROP")
+
+# What a run says of its own use of a data set, and not of the data set itself.
+OWN_USE = frozenset({"version", "lifecycleStateChange", "lineage"})
 
 
 class UnusableEventError(ColophonError):
@@ -86,6 +76,7 @@ class DatasetRef:
     namespace: str
     name: str
     facets: Mapping[str, Json]
+    own_facets: Mapping[str, Json] = field(default_factory=dict)  # inputFacets or outputFacets
 
     @property
     def key(self) -> tuple[str, str]:
@@ -104,6 +95,17 @@ class DatasetRef:
     def lifecycle(self) -> str:
         """Return the ``lifecycleStateChange`` facet's value in capitals, or nothing."""
         return _text_in(self.facets, "lifecycleStateChange", "lifecycleStateChange").upper()
+
+    def other_names(self) -> Iterable[tuple[str, str]]:
+        """Yield what else the data set is called: symlinks, and the name before a rename."""
+        listed = self.facets.get("symlinks", {}).get("identifiers")
+        said = list(listed) if isinstance(listed, list) else []
+        if self.lifecycle == "RENAME":
+            said.append(self.facets["lifecycleStateChange"].get("previousIdentifier"))
+        for each in said:
+            name = _other_name(each)
+            if name is not None and name != self.key:
+                yield name
 
     @property
     def is_model(self) -> bool:
@@ -131,6 +133,13 @@ class Event:
         if self.job is not None:
             return self.job[0]
         return self.dataset.namespace if self.dataset is not None else ""
+
+    def relatives(self) -> tuple["RunName | None", "RunName | None"]:
+        """Return the parent run and the root run that the ``parent`` facet names."""
+        # Producers of before 2020 call it parentRun.
+        facet = self.run_facets.get("parent") or self.run_facets.get("parentRun") or {}
+        root = facet.get("root")
+        return _run_name(facet), _run_name(root if isinstance(root, dict) else {})
 
     def datasets(self) -> Iterable[DatasetRef]:
         """Yield every data set that the event speaks of."""
@@ -190,7 +199,7 @@ def _run_event(body: Json, at: datetime) -> Event:
         run_id=_name(run.get("runId"), "run.runId"),
         state=_STATE_OF_TYPE.get((kind or "OTHER").upper(), RunState.HEARD_OF),
         job=job,
-        run_facets=_facets(run.get("facets"), RUN_FACETS),
+        run_facets=_facets(run.get("facets")),
         job_facets=job_facets,
         inputs=_datasets(body, "inputs"),
         outputs=_datasets(body, "outputs"),
@@ -200,7 +209,7 @@ def _run_event(body: Json, at: datetime) -> Event:
 def _job(raw: object) -> tuple[tuple[str, str], dict[str, Json]]:
     job = _object(raw, "job")
     name = _name(job.get("namespace"), "job.namespace"), _name(job.get("name"), "job.name")
-    return name, _facets(job.get("facets"), JOB_FACETS)
+    return name, _facets(job.get("facets"))
 
 
 def _datasets(body: Json, key: str) -> tuple[DatasetRef, ...]:
@@ -214,22 +223,43 @@ def _datasets(body: Json, key: str) -> tuple[DatasetRef, ...]:
 
 def _dataset(raw: object, where: str) -> DatasetRef:
     body = _object(raw, where)
-    # A run says these of its own use of the data set, so they are kept with the run's edge.
-    wanted = DATASET_FACETS | {"version", "lifecycleStateChange", "lineage"}
     return DatasetRef(
         _name(body.get("namespace"), f"{where}.namespace"),
         _name(body.get("name"), f"{where}.name"),
-        _facets(body.get("facets"), wanted),
+        _facets(body.get("facets")),
+        {**_facets(body.get("inputFacets")), **_facets(body.get("outputFacets"))},
     )
 
 
-def _facets(raw: object, wanted: frozenset[str]) -> dict[str, Json]:
-    """Keep the facets we know; one that is not an object is passed over, as others do."""
+def _facets(raw: object) -> dict[str, Json]:
+    """Return the facets; one that is not an object, or has a giant's name, is passed over."""
     if not isinstance(raw, dict):
         return {}
     return {
-        name: value for name, value in raw.items() if name in wanted and isinstance(value, dict)
+        name: value
+        for name, value in raw.items()
+        if isinstance(value, dict) and len(name) <= FACET_NAME_CHARACTERS
     }
+
+
+def _run_name(facet: Json) -> RunName | None:
+    run, job = facet.get("run"), facet.get("job")
+    name = _other_name(job)
+    run_id = run.get("runId") if isinstance(run, dict) else None
+    if name is None or not isinstance(run_id, str) or not run_id.strip():
+        return None
+    return (*name, run_id) if len(run_id.encode()) <= NAME_BYTES else None
+
+
+def _other_name(raw: object) -> tuple[str, str] | None:
+    if not isinstance(raw, dict):
+        return None
+    parts = raw.get("namespace"), raw.get("name")
+    usable = all(
+        isinstance(part, str) and part.strip() and len(part.encode()) <= NAME_BYTES
+        for part in parts
+    )
+    return (str(parts[0]), str(parts[1])) if usable else None
 
 
 def _text_in(facets: Mapping[str, Json], facet: str, key: str) -> str:

@@ -1,5 +1,6 @@
 """What flowed where."""
 
+from lineage.models.flows import ColumnEdge, Design, Flow
 from lineage.models.graph import (
     DatasetFacet,
     DatasetVersion,
@@ -9,18 +10,29 @@ from lineage.models.graph import (
     RunFacet,
     RunInput,
 )
+from lineage.models.history import OutputStatement, RunEvent
+from lineage.models.identity import Alias, Identity, ModelClaim
 from lineage.models.inbox import InboxEvent
-from lineage.models.provenance import ModelVersion, Provenance, WayBack
+from lineage.models.provenance import KeptEdge, ModelVersion, Provenance, WayBack
 
 __all__ = [
+    "Alias",
+    "ColumnEdge",
     "DatasetFacet",
     "DatasetVersion",
+    "Design",
+    "Flow",
+    "Identity",
     "InboxEvent",
     "Job",
     "JobFacet",
+    "KeptEdge",
+    "ModelClaim",
     "ModelVersion",
+    "OutputStatement",
     "Provenance",
     "Run",
+    "RunEvent",
     "RunFacet",
     "RunInput",
     "WayBack",

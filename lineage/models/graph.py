@@ -36,19 +36,33 @@ class Run(models.Model):
 
     ``state_at`` is the event time of the state, so it is the end of a run whose state is
     terminal. A run without a terminal state is taken to have gone on until it was last heard of.
+
+    Runs and what hangs on them are partitioned by ``month``, the one in which the run was when it
+    became known, so that old months can be dropped at once. A key of a partitioned table cannot be
+    referred to by the database, so references to runs have no constraint.
     """
 
-    uuid = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
+    uuid = models.UUIDField(db_default=RandomUUID(), editable=False)
+    month = models.DateField()
     run_id = models.TextField()
     job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="runs")
     state = models.PositiveSmallIntegerField(choices=[(each.value, each.name) for each in RunState])
     state_at = models.DateTimeField()
     started_at = models.DateTimeField()
     last_heard_at = models.DateTimeField()
+    parent = models.ForeignKey(
+        "self", on_delete=models.DO_NOTHING, db_constraint=False, null=True,
+        related_name="children",
+    )  # fmt: skip
+    root = models.ForeignKey(
+        "self", on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+"
+    )
+    parent_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["job", "run_id"], name="lineage_run_id_once"),
+            models.UniqueConstraint(fields=["uuid", "month"], name="lineage_run_uuid_once"),
+            models.UniqueConstraint(fields=["job", "run_id", "month"], name="lineage_run_id_once"),
             models.CheckConstraint(
                 condition=Q(started_at__lte=F("state_at"), state_at__lte=F("last_heard_at")),
                 name="lineage_run_times_in_order",
@@ -62,7 +76,10 @@ class Run(models.Model):
 class RunInput(models.Model):
     """A run read a data set; ``declared`` is the version it named, or empty."""
 
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="inputs")
+    run = models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, db_constraint=False, related_name="inputs"
+    )
+    month = models.DateField()
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
     declared = models.TextField(blank=True)
     announced_at = models.DateTimeField()
@@ -70,7 +87,7 @@ class RunInput(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["run", "dataset", "declared"], name="lineage_runinput_once"
+                fields=["run", "dataset", "declared", "month"], name="lineage_runinput_once"
             ),
         ]
 
@@ -98,7 +115,10 @@ class DatasetVersion(models.Model):
     uuid = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
     kind = models.TextField(choices=Kind.choices)
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="outputs")
+    identity = models.BigIntegerField()
+    run = models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="outputs"
+    )
     declared = models.TextField(blank=True)
     declared_at = models.DateTimeField(null=True)
     lifecycle = models.TextField(blank=True)
@@ -138,9 +158,9 @@ class DatasetVersion(models.Model):
         ]
         indexes = [
             # A data set's timeline: the last whole version before an instant, and those after.
-            models.Index(F("dataset"), F("complete_at"), name="lineage_version_timeline"),
+            models.Index(F("identity"), F("complete_at"), name="lineage_version_timeline"),
             models.Index(
-                F("dataset"), F("declared"), name="lineage_version_declared",
+                F("identity"), F("declared"), name="lineage_version_declared",
                 condition=~Q(declared=""),
             ),
         ]  # fmt: skip
@@ -166,7 +186,9 @@ class Facet(models.Model):
 class RunFacet(Facet):
     """What a run's events say of the run."""
 
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="facets")
+    run = models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, db_constraint=False, related_name="facets"
+    )
 
     class Meta:
         constraints = [

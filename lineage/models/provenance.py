@@ -37,8 +37,8 @@ class Provenance(models.Model):
 
     ``versions`` and ``datasets`` are serialised roaring bitmaps (portable format) of primary
     keys. ``digest`` is the SHA-256 of the versions' sorted public ids, 16 bytes each: what the
-    ledger holds, so that a bill of materials can be proven later. ``truncated`` says that the
-    walk was cut at its bound.
+    ledger holds, so that a bill of materials can be proven later. ``masked`` are those of the data
+    sets that every way to passes a mask. ``truncated`` says that the walk was cut at its bound.
     """
 
     model_version = models.OneToOneField(
@@ -46,6 +46,7 @@ class Provenance(models.Model):
     )
     versions = models.BinaryField()
     datasets = models.BinaryField()
+    masked = models.BinaryField(default=bytes)
     digest = models.BinaryField()
     truncated = models.BooleanField()
     frozen_at = models.DateTimeField()
@@ -74,3 +75,19 @@ class WayBack(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dataset_id}/{self.block}"
+
+
+class KeptEdge(models.Model):
+    """One version descends from another, kept when the month of the run that says so went."""
+
+    child = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="+")
+    parent = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="+")
+    masked = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["child", "parent"], name="lineage_keptedge_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.parent_id} → {self.child_id}"

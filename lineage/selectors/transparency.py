@@ -1,6 +1,7 @@
 """Which models used this data, and which data made this model."""
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,8 +12,10 @@ from pyroaring import BitMap
 
 from governance.errors import NotFoundError
 from governance.models import Dataset
-from lineage.models import DatasetVersion, InboxEvent, ModelVersion, Provenance, WayBack
-from lineage.selectors import walk
+from lineage.models import DatasetVersion, InboxEvent, ModelVersion, Provenance, RunInput, WayBack
+from lineage.selectors import ancestry, walk
+from lineage.selectors.identities import called, identities
+from lineage.selectors.instants import as_it_stood
 
 
 class Certainty(StrEnum):
@@ -70,29 +73,143 @@ def model_versions_holding(datasets: Collection[int]) -> BitMap:
     )
 
 
-def models_using(dataset: Dataset, *, as_of: datetime | None = None) -> list[ModelUse]:
-    """Answer which model versions descend from a data set, the latest first.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The model versions that descend from a data set, by key, the last known first."""
 
-    ``as_of`` leaves out what was not yet begun at that instant. A failed or running training is
-    in the answer, with its state.
+    dataset: Dataset
+    keys: list[int]
+    at: datetime | None
+    masked: frozenset[int] = frozenset()
+    truncated: bool = False
+
+
+def using(dataset: Dataset, *, as_of: datetime | None = None) -> Found:
+    """Find which model versions descend from a data set, under any of its names.
+
+    A failed or running training is among them, with its state. ``as_of`` answers as the graph
+    stood when nothing later than that instant had been said.
     """
-    found = ModelVersion.objects.filter(pk__in=list(model_versions_holding([dataset.pk])))
     if as_of is not None:
-        found = found.filter(version__announced_at__lte=as_of)
-    certainty = Certainty.UNKNOWN if dataset.pk in gaps([dataset.pk]) else Certainty.INFERRED
-    ordered = _described(found).order_by("-version__complete_at", "-pk")
-    return [ModelUse(each, certainty) for each in ordered]
+        return _using_at(dataset, as_of)
+    names = called([dataset.pk])
+    return Found(dataset, sorted(model_versions_holding(names), reverse=True), None)
 
 
-def datasets_in(made: ModelVersion) -> list[tuple[Dataset, Certainty]]:
-    """Answer which data sets a model version descends from: its bill of materials."""
-    frozen = Provenance.objects.filter(model_version=made).first()
-    held = list(BitMap.deserialize(bytes(frozen.datasets))) if frozen else []
-    unknown = gaps(held)
-    return [
-        (each, Certainty.UNKNOWN if each.pk in unknown else Certainty.INFERRED)
-        for each in Dataset.objects.filter(pk__in=held).order_by("namespace", "name")
-    ]
+def models_using(dataset: Dataset, *, as_of: datetime | None = None) -> list[ModelUse]:
+    """Answer which model versions descend from a data set, all of them."""
+    found = using(dataset, as_of=as_of)
+    return uses(found, found.keys)
+
+
+def uses(found: Found, keys: Collection[int]) -> list[ModelUse]:
+    """Describe some of the model versions that were found."""
+    if found.at is None:
+        return _uses(found, keys)
+    with as_it_stood(found.at, scope=_downstream(found.dataset)):
+        return _uses(found, keys)
+
+
+def _uses(found: Found, keys: Collection[int]) -> list[ModelUse]:
+    names = called([found.dataset.pk])
+    unknown = not (names - gaps(names)) if keys else False
+    described = _described(ModelVersion.objects.filter(pk__in=list(keys))).order_by("-pk")
+    answer = []
+    for made in described:
+        masked = made.pk in found.masked if found.at else _is_masked(made, names)
+        certainty = Certainty.MASKED if masked else Certainty.INFERRED
+        answer.append(ModelUse(made, Certainty.UNKNOWN if unknown else certainty))
+    return answer
+
+
+def _is_masked(made: ModelVersion, names: Collection[int]) -> bool:
+    frozen = getattr(made, "provenance", None)
+    if frozen is None or not frozen.masked:
+        return False
+    held = BitMap(names) & BitMap.deserialize(bytes(frozen.datasets))
+    return held <= BitMap.deserialize(bytes(frozen.masked))
+
+
+def _downstream(dataset: Dataset) -> frozenset[int]:
+    return ancestry.descendants([dataset.pk]).dataset_ids
+
+
+def _using_at(dataset: Dataset, as_of: datetime) -> Found:
+    with as_it_stood(as_of, scope=_downstream(dataset)):
+        starts = DatasetVersion.objects.filter(dataset_id__in=called([dataset.pk]))
+        start_keys = set(starts.values_list("pk", flat=True))
+        edges = walk.all_edges()
+        reached = _reached(edges, start_keys)
+        clear = _reached([edge for edge in edges if not edge[2]], start_keys)
+        made = dict(
+            ModelVersion.objects.filter(version_id__in=list(reached)).values_list(
+                "pk", "version_id"
+            )
+        )
+    masked = frozenset(pk for pk, version in made.items() if version not in clear)
+    return Found(dataset, sorted(made, reverse=True), as_of, masked)
+
+
+def _reached(edges: Iterable[tuple[int, int, bool]], starts: Collection[int]) -> set[int]:
+    """Return what lies below the starts, by edges of (child, parent, masked)."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for child, parent, _ in edges:
+        children[parent].append(child)
+    reached: set[int] = set()
+    edge = list(starts)
+    while edge:
+        below = {child for each in edge for child in children[each]}
+        edge = list(below - reached)
+        reached |= below
+    return reached
+
+
+def datasets_in(
+    made: ModelVersion, *, as_of: datetime | None = None
+) -> list[tuple[Dataset, Certainty]]:
+    """Answer which data sets a model version descends from: its bill of materials.
+
+    A data set with several names is told once, under the one that became known first.
+    """
+    if as_of is None:
+        frozen = Provenance.objects.filter(model_version=made).first()
+        if frozen is None:
+            return []
+        held = set(BitMap.deserialize(bytes(frozen.datasets)))
+        masked = set(BitMap.deserialize(bytes(frozen.masked))) if frozen.masked else set()
+        return _materials(held, masked)
+    with as_it_stood(as_of, scope=ancestry.sources([made.version.dataset_id]).dataset_ids):
+        if not ModelVersion.objects.filter(pk=made.pk).exists():
+            return []
+        reached = walk.ancestors([made.version_id])
+        held = {d for v, d in reached.versions.items() if v != made.version_id}
+        masked = held - reached.unmasked if reached.masks else set()
+        return _materials(held, masked)
+
+
+def _materials(held: set[int], masked: set[int]) -> list[tuple[Dataset, Certainty]]:
+    one = identities(held)
+    clear = {one[pk] for pk in held - masked}
+    known = {one[pk] for pk in held - gaps(held)}
+    named = list(Dataset.objects.filter(pk__in=held).order_by("namespace", "name"))
+    answer = []
+    for each in _told(named, one):
+        certainty = Certainty.INFERRED if one[each.pk] in clear else Certainty.MASKED
+        answer.append((each, certainty if one[each.pk] in known else Certainty.UNKNOWN))
+    return answer
+
+
+def _told(named: list[Dataset], one: Mapping[int, int]) -> list[Dataset]:
+    """Choose of each identity one name: one that runs use, of these the first by alphabet."""
+    if len(set(one.values())) == len(named):
+        return named
+    read = RunInput.objects.filter(dataset_id__in=list(one)).values_list("dataset_id", flat=True)
+    written = DatasetVersion.objects.filter(dataset_id__in=list(one), kind="written")
+    used = set(read) | set(written.values_list("dataset_id", flat=True))
+    told: dict[int, Dataset] = {}
+    for each in sorted(named, key=lambda each: each.pk not in used):
+        told.setdefault(one[each.pk], each)
+    return sorted(told.values(), key=lambda each: (each.namespace, each.name))
 
 
 def gaps(datasets: Iterable[int]) -> set[int]:
@@ -104,7 +221,8 @@ def gaps(datasets: Iterable[int]) -> set[int]:
 
 def evidence(made: ModelVersion, dataset: Dataset) -> list[walk.Step]:
     """Return a shortest path from a model version up to a data set, or nothing."""
-    versions = DatasetVersion.objects.filter(dataset=dataset).values_list("pk", flat=True)
+    names = called([dataset.pk])
+    versions = DatasetVersion.objects.filter(dataset_id__in=names).values_list("pk", flat=True)
     way = walk.path(made.version_id, set(versions))
     return walk.described(way) if way else []
 

@@ -13,10 +13,16 @@ BOUND = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The versions reached, by data set. ``truncated`` says that the bound cut the walk."""
+    """The versions reached, by data set. ``truncated`` says that the bound cut the walk.
+
+    ``masks`` says that some step on the way is masked; then ``unmasked`` are the data sets that
+    are reached without passing one.
+    """
 
     versions: dict[int, int]  # version: its data set
     truncated: bool
+    masks: bool = False
+    unmasked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +38,58 @@ class Step:
 
 def ancestors(starts: Collection[int], *, bound: int = BOUND) -> Walk:
     """Return everything that versions descend from, themselves included."""
+    reached = _up(starts, bound, "")
     with connection.cursor() as cursor:
-        # The recursion holds node ids alone: a depth or a join in it would multiply the work.
-        cursor.execute(
-            """
-            WITH RECURSIVE up (id) AS (
-                SELECT unnest(%s::bigint[])
-                UNION
-                SELECT parent.id FROM up CROSS JOIN LATERAL lineage_parents(up.id) AS parent
-            )
-            SELECT array_agg(id) FROM (SELECT id FROM up LIMIT %s) AS reached
-            """,
-            [list(starts), bound + 1],
-        )
-        reached = cursor.fetchone()[0] or []
         cursor.execute(
             "SELECT id, dataset_id FROM lineage_datasetversion WHERE id = ANY(%s)",
             [reached[:bound]],
         )
-        return Walk(dict(cursor.fetchall()), truncated=len(reached) > bound)
+        versions = dict(cursor.fetchall())
+        cursor.execute(
+            """
+            SELECT EXISTS (SELECT 1 FROM lineage_flow f
+                             JOIN lineage_datasetversion v ON v.run_id = f.run_id
+                            WHERE f.masked AND v.id = ANY(%(reached)s))
+                OR EXISTS (SELECT 1 FROM lineage_design WHERE masked)
+                OR EXISTS (SELECT 1 FROM lineage_keptedge k
+                            WHERE k.masked AND k.child_id = ANY(%(reached)s))
+            """,
+            {"reached": reached[:bound]},
+        )
+        masks = bool(cursor.fetchone()[0])
+    clear = _up(starts, bound, "WHERE NOT parent.masked")[:bound] if masks else []
+    unmasked = frozenset(versions[each] for each in clear if each in versions)
+    return Walk(versions, len(reached) > bound, masks, unmasked)
+
+
+def _up(starts: Collection[int], bound: int, only: str) -> list[int]:
+    with connection.cursor() as cursor:
+        # The recursion holds node ids alone: a depth or a join in it would multiply the work.
+        cursor.execute(
+            f"""
+            WITH RECURSIVE up (id) AS (
+                SELECT unnest(%s::bigint[])
+                UNION
+                SELECT parent.id FROM up CROSS JOIN LATERAL lineage_parents(up.id) AS parent {only}
+            )
+            SELECT array_agg(id) FROM (SELECT id FROM up LIMIT %s) AS reached
+            """,  # noqa: S608 the condition is ours
+            [list(starts), bound + 1],
+        )
+        return list(cursor.fetchone()[0] or [])
+
+
+def all_edges() -> list[tuple[int, int, bool]]:
+    """Return every edge of the graph in sight as (child, parent, masked).
+
+    For a graph that `as_it_stood` shows; of the whole present one it would never end.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT v.id, parent.id, parent.masked FROM lineage_datasetversion v"
+            " CROSS JOIN LATERAL lineage_parents(v.id) AS parent"
+        )
+        return list(cursor.fetchall())
 
 
 def path(

@@ -13,6 +13,7 @@ from pyroaring import BitMap
 from governance.services import ledger
 from lineage.models import DatasetVersion, ModelVersion, Provenance, WayBack
 from lineage.selectors import walk
+from lineage.selectors.inbox import late_models
 from lineage.services.locks import graph_is_ours
 from lineage.services.versions import make_model_versions
 
@@ -27,7 +28,9 @@ def freeze_stale(*, limit: int = 50) -> int:
 @transaction.atomic
 def find_late_models() -> int:
     """Make the versions of models that were registered after they were trained."""
-    return make_model_versions() if graph_is_ours() else 0
+    if not graph_is_ours():
+        return 0
+    return make_model_versions(runs=[], datasets=late_models())
 
 
 def _stale(limit: int) -> list[int]:
@@ -43,15 +46,22 @@ def _freeze_one(pk: int) -> int:
     reached = walk.ancestors([made.version_id])
     of_dataset = {v: d for v, d in reached.versions.items() if v != made.version_id}
     versions, datasets = BitMap(of_dataset.keys()), BitMap(of_dataset.values())
+    masked = datasets - BitMap(reached.unmasked) if reached.masks else BitMap()
     digest = _digest(versions)
     before = Provenance.objects.filter(model_version=made).first()
     known = BitMap.deserialize(bytes(before.datasets)) if before else BitMap()
-    if before is None or bytes(before.digest) != digest or before.truncated != reached.truncated:
+    if (
+        before is None
+        or bytes(before.digest) != digest
+        or bytes(before.masked) != masked.serialize()
+        or before.truncated != reached.truncated
+    ):
         record = _into_ledger(made, digest, len(versions), reached.truncated)
         Provenance.objects.update_or_create(
             model_version=made,
             defaults={
                 "versions": versions.serialize(), "datasets": datasets.serialize(),
+                "masked": masked.serialize(),
                 "digest": digest, "truncated": reached.truncated,
                 "frozen_at": timezone.now(), "ledger_record": record,
             },

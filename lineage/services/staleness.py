@@ -5,7 +5,7 @@ write or as an origin. So a write to a data set can concern only the model versi
 back from it, and of those only the ones that were not finished before the write began.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from pyroaring import BitMap
@@ -61,6 +61,11 @@ def mark_datasets(changed: Mapping[int, datetime]) -> None:
         )
 
 
+def mark_always(datasets: Collection[int]) -> None:
+    """Make stale every model version that descends from these data sets, whenever it read them."""
+    mark_datasets(dict.fromkeys(datasets, EARLIEST))
+
+
 def _blocks(changed: Mapping[int, datetime]) -> list[tuple[bytes, datetime]]:
     """Return the blocks on the way back from these data sets that a change may concern."""
     with bulk_cursor() as cursor:
@@ -68,7 +73,12 @@ def _blocks(changed: Mapping[int, datetime]) -> list[tuple[bytes, datetime]]:
             """
             SELECT w.model_versions, since
               FROM unnest(%s::bigint[], %s::timestamptz[]) AS changed (dataset, since)
-              JOIN lineage_wayback w ON w.dataset_id = dataset AND w.last_trained_at >= since
+             CROSS JOIN LATERAL (
+                    SELECT changed.dataset AS name UNION
+                    SELECT other.dataset_id FROM lineage_identity mine
+                      JOIN lineage_identity other USING (identity)
+                     WHERE mine.dataset_id = changed.dataset) called
+              JOIN lineage_wayback w ON w.dataset_id = called.name AND w.last_trained_at >= since
             """,
             [list(changed), list(changed.values())],
         )

@@ -6,13 +6,11 @@ from datetime import datetime
 from django.db import transaction
 
 from lineage.models import DatasetVersion
-from lineage.openlineage import EARLIEST, RunState
+from lineage.openlineage import EARLIEST, REPLACING, RunState
+from lineage.selectors import identities
 from lineage.services import staleness
 from lineage.services.locks import wait_for_graph
 from lineage.services.statements import bulk_cursor
-
-# The lifecycle changes after which nothing of the earlier content is left.
-REPLACING = ("CREATE", "OVERWRITE", "TRUNCATE", "DROP")
 
 
 def ensure_origins(datasets: Collection[int]) -> None:
@@ -21,9 +19,10 @@ def ensure_origins(datasets: Collection[int]) -> None:
         cursor.execute(
             """
             INSERT INTO lineage_datasetversion
-                   (kind, dataset_id, declared, lifecycle, announced_at, visible_from,
+                   (kind, dataset_id, identity, declared, lifecycle, announced_at, visible_from,
                     complete_at, replaces)
-            SELECT 'origin', dataset, '', '', %s, %s, %s, false FROM unnest(%s::bigint[]) AS dataset
+            SELECT 'origin', dataset, lineage_identity_of(dataset), '', '', %s, %s, %s, false
+              FROM unnest(%s::bigint[]) AS dataset
              WHERE NOT EXISTS (SELECT 1 FROM lineage_datasetversion v
                                 WHERE v.dataset_id = dataset AND v.kind = 'origin')
             ON CONFLICT DO NOTHING
@@ -44,9 +43,9 @@ def name_versions(named: Sequence[tuple[int, str, datetime]]) -> None:
         cursor.execute(
             """
             INSERT INTO lineage_datasetversion AS version
-                   (kind, dataset_id, declared, lifecycle, announced_at, visible_from,
+                   (kind, dataset_id, identity, declared, lifecycle, announced_at, visible_from,
                     complete_at, replaces)
-            SELECT 'named', dataset, declared, '', at, at, at, false
+            SELECT 'named', dataset, lineage_identity_of(dataset), declared, '', at, at, at, false
               FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[])
                    AS said (dataset, declared, at)
             ON CONFLICT (dataset_id, declared) WHERE kind = 'named' DO UPDATE
@@ -83,40 +82,50 @@ def follow_runs(runs: Sequence[int]) -> None:
         )
 
 
-def announce_models(datasets: Sequence[int]) -> None:
-    """Register the data sets that events call models."""
+def announce_models(datasets: Sequence[int]) -> list[int]:
+    """Register the data sets that events call models; return those that were not known as such."""
     with bulk_cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO governance_model (uuid, dataset_id, description, created_at)
             SELECT gen_random_uuid(), dataset, '', clock_timestamp()
               FROM unnest(%s::bigint[]) AS dataset
+             WHERE NOT EXISTS (SELECT 1 FROM governance_model m WHERE m.dataset_id = dataset)
             ON CONFLICT (dataset_id) DO NOTHING
+            RETURNING dataset_id
             """,
             [list(datasets)],
         )
+        return [row[0] for row in cursor.fetchall()]
 
 
-def make_model_versions(datasets: Collection[int] | None = None) -> int:
+def make_model_versions(*, runs: Collection[int], datasets: Collection[int]) -> int:
     """Make a model version of every write to a model that has none; return how many.
 
-    ``datasets`` narrows the search; without it, models that were registered after their first
-    training are found too.
+    Looks at what these runs wrote, and at every write to these data sets under any of their names.
     """
-    narrowed = "" if datasets is None else "AND m.dataset_id = ANY(%(datasets)s)"
     with bulk_cursor() as cursor:
         cursor.execute(
-            f"""
+            """
             INSERT INTO lineage_modelversion (model_id, version_id, stale_at)
-            SELECT m.id, v.id, clock_timestamp()
-              FROM governance_model m
-              JOIN lineage_datasetversion v ON v.dataset_id = m.dataset_id AND v.kind = 'written'
-             WHERE NOT EXISTS (SELECT 1 FROM lineage_modelversion k WHERE k.version_id = v.id)
-                   {narrowed}
+            SELECT made.id, v.id, clock_timestamp()
+              FROM lineage_datasetversion v
+             CROSS JOIN LATERAL (
+                    SELECT m.id FROM governance_model m
+                     WHERE m.dataset_id = v.dataset_id
+                        OR m.dataset_id IN (
+                            SELECT other.dataset_id FROM lineage_identity mine
+                              JOIN lineage_identity other USING (identity)
+                             WHERE mine.dataset_id = v.dataset_id)
+                     ORDER BY m.id LIMIT 1) AS made
+             WHERE v.kind = 'written'
+               AND (v.run_id = ANY(%(runs)s) OR v.identity IN (
+                    SELECT lineage_identity_of(d) FROM unnest(%(datasets)s::bigint[]) AS d))
+               AND NOT EXISTS (SELECT 1 FROM lineage_modelversion k WHERE k.version_id = v.id)
              ORDER BY v.complete_at, v.uuid
             ON CONFLICT (version_id) DO NOTHING
-            """,  # noqa: S608 the text is ours
-            {"datasets": list(datasets or ())},
+            """,
+            {"runs": list(runs), "datasets": list(datasets)},
         )
         return cursor.rowcount
 
@@ -128,6 +137,7 @@ def record_erasure(*, dataset_id: int, at: datetime) -> DatasetVersion:
     ensure_origins([dataset_id])
     version = DatasetVersion.objects.create(
         kind=DatasetVersion.Kind.ERASED, dataset_id=dataset_id,
+        identity=identities.identity_of(dataset_id),
         announced_at=at, visible_from=at, complete_at=at,
     )  # fmt: skip
     staleness.mark_datasets({dataset_id: at})
