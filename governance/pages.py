@@ -3,13 +3,19 @@
 So a page costs the same wherever it lies, and rows that come or go shift nothing.
 """
 
+import base64
+import binascii
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from django.core import signing
 from django.db.models import Model, QuerySet
 
+from governance.crypto import SealingKey, UnreadableError
 from governance.errors import ColophonError
+from governance.keys import secret_for
 
 DEFAULT_LIMIT = 50
 MOST = 200
@@ -49,6 +55,37 @@ def page(
         return Page(found, None)
     last = str(getattr(found[limit - 1], by))
     return Page(found[:limit], signing.dumps([kind, by, last], salt=__name__))
+
+
+def page_of_keys(
+    keys: Sequence[int], *, cursor: str | None, limit: int | None, question: str
+) -> tuple[list[int], str | None]:
+    """Return one page of keys that fall, and the cursor of the page after them.
+
+    The cursor is sealed, because keys stay inside, and belongs to the question. Raises
+    `CursorInvalidError`.
+    """
+    limit = DEFAULT_LIMIT if limit is None else max(1, min(limit, MOST))
+    start = 0
+    if cursor is not None:
+        start = bisect_right(keys, -_key_in(cursor, question), key=lambda key: -key)
+    shown = list(keys[start : start + limit])
+    if start + limit >= len(keys):
+        return shown, None
+    sealed = _sealing().seal(str(shown[-1]).encode(), question)
+    return shown, base64.urlsafe_b64encode(sealed).decode()
+
+
+def _sealing() -> SealingKey:
+    return SealingKey(secret_for("page-cursor-v1"))
+
+
+def _key_in(cursor: str, question: str) -> int:
+    try:
+        sealed = base64.b64decode(cursor, altchars=b"-_", validate=True)
+        return int(_sealing().open(sealed, question))
+    except (binascii.Error, ValueError, UnreadableError):
+        raise CursorInvalidError("the cursor is not one that this list gave out") from None
 
 
 def _last_seen(cursor: str, kind: str, by: str) -> str:

@@ -1,4 +1,4 @@
-"""The view: one question per request, answered inside one read-only transaction.
+"""The view: one question per request, answered inside one transaction that is always undone.
 
 Built on graphene-django's, of which it keeps how answers are put together. What that view would
 also take, and this one refuses: GET, forms, batches, a query in the address, GraphiQL.
@@ -80,7 +80,7 @@ class AuditorsView(GraphQLView):
     def _answer(
         self, document: DocumentNode, question: asking.Question, key: ApiKey
     ) -> ExecutionResult:
-        """Execute in a transaction that cannot write, and is rolled back with its settings."""
+        """Execute in a transaction that is rolled back, so that nothing a question does stays."""
 
         async def answer() -> ExecutionResult:
             result = execute(
@@ -95,7 +95,6 @@ class AuditorsView(GraphQLView):
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL statement_timeout = %s", [f"{SECONDS}s"])
-                cursor.execute("SET LOCAL transaction_read_only = on")
             result = async_to_sync(answer)()
             transaction.set_rollback(True)
         return result

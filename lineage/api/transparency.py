@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from governance import pages
 from governance.api.authentication import key_of
 from governance.models import Scope
 from lineage.models import InboxEvent, ModelVersion
@@ -23,6 +24,14 @@ class DatasetQuestion(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=1200)
     as_of = serializers.DateTimeField(required=False)
     path = serializers.BooleanField(required=False, default=False)
+    cursor = serializers.CharField(required=False)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=pages.MOST)
+
+
+class InstantQuestion(serializers.Serializer[Any]):
+    """As of when; now, where it is left out."""
+
+    as_of = serializers.DateTimeField(required=False)
 
 
 class StepOut(serializers.Serializer[Any]):
@@ -75,9 +84,11 @@ class PendingOut(serializers.Serializer[transparency.Pending]):
 
 
 class UsesOut(serializers.Serializer[Any]):
-    """The answer, and what may still change it."""
+    """The answer, a page of it, and what may still change it."""
 
     results = UseOut(many=True)
+    total = serializers.IntegerField()
+    next = serializers.CharField(allow_null=True)
     pending = PendingOut()
 
 
@@ -111,13 +122,21 @@ class ModelsUsing(APIView):
         asked.is_valid(raise_exception=True)
         question = asked.validated_data
         dataset = transparency.dataset_named(question["namespace"], question["name"])
-        uses = transparency.models_using(dataset, as_of=question.get("as_of"))
+        found = transparency.using(dataset, as_of=question.get("as_of"))
+        keys, following = pages.page_of_keys(
+            found.keys, cursor=question.get("cursor"), limit=question.get("limit"),
+            question=f"{dataset.uuid}/{found.at}",
+        )  # fmt: skip
+        uses = transparency.uses(found, keys)
         shown = [dict(UseOut(use).data) for use in uses]
         if question["path"]:
             for use, answer in zip(uses, shown, strict=True):
                 way = transparency.evidence(use.model_version, dataset)
                 answer["path"] = StepOut(way, many=True).data
-        return Response({"results": shown, "pending": PendingOut(transparency.pending()).data})
+        pending = PendingOut(transparency.pending()).data
+        return Response(
+            {"results": shown, "total": len(found.keys), "next": following, "pending": pending}
+        )
 
 
 class DatasetsIn(APIView):
@@ -125,15 +144,18 @@ class DatasetsIn(APIView):
 
     scopes = {"GET": Scope.AUDIT_READ}
 
-    @extend_schema(responses=MaterialsOut)
+    @extend_schema(parameters=[InstantQuestion], responses=MaterialsOut)
     def get(self, request: Request, model_version: UUID) -> Response:
-        """Answer from the frozen provenance."""
+        """Answer from the frozen provenance, or as the graph stood at an instant."""
+        asked = InstantQuestion(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        as_of = asked.validated_data.get("as_of")
         made = transparency.model_version(model_version)
         frozen = getattr(made, "provenance", None)
         materials = [
             {"id": each.uuid, "namespace": each.namespace, "name": each.name,
              "certainty": certainty}
-            for each, certainty in transparency.datasets_in(made)
+            for each, certainty in transparency.datasets_in(made, as_of=as_of)
         ]  # fmt: skip
         answer = {
             "model_version": made, "truncated": bool(frozen and frozen.truncated),

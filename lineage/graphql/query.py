@@ -91,11 +91,13 @@ class Query(graphene.ObjectType):
 
 def _uses(namespace: str, name: str, as_of: datetime | None, part: Part) -> Page[types.Used]:
     dataset = transparency.dataset_named(namespace, name)
+    found = transparency.using(dataset, as_of=as_of)
+    cut = page_of_list(found.keys, part, lambda key: key)
     uses = [
         types.Used(each.model_version, each.certainty, dataset.pk)
-        for each in transparency.models_using(dataset, as_of=as_of)
+        for each in transparency.uses(found, cut.nodes)
     ]
-    return page_of_list(uses, part, lambda use: use.model_version.pk)
+    return Page(part, uses, cut.places, cut.has_next_page)
 
 
 def _run(uuid: UUID) -> Run:
