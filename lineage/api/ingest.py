@@ -18,7 +18,7 @@ from governance.api.problems import problem
 from governance.errors import ColophonError
 from governance.gzipped import inflate
 from governance.models import ApiKey, Scope
-from governance.services.clients import authenticate
+from governance.services.clients import KeysInHand
 from governance.strictjson import loads
 from lineage.services.inbox import NamespaceRefusedError, OverloadedError, Receipt, accept
 
@@ -26,6 +26,8 @@ RETRY_SECONDS = "2"
 BATCH_EVENTS = 10_000
 
 View = Callable[[HttpRequest], HttpResponse]
+
+_keys = KeysInHand()
 
 
 class BodyRefusedError(ColophonError):
@@ -61,7 +63,7 @@ def _guarded(view: Callable[[HttpRequest, ApiKey], HttpResponse]) -> View:
 
 def _key(request: HttpRequest) -> ApiKey:
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    key = authenticate(bearer.strip() if scheme.lower() == "bearer" else "")
+    key = _keys.authenticate(bearer.strip() if scheme.lower() == "bearer" else "")
     if Scope.LINEAGE_WRITE not in key.scopes:
         raise ScopeMissingError("this key lacks the scope lineage:write")
     return key

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from uuid import UUID
 
+import orjson
 from django.conf import settings
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -67,7 +68,7 @@ def accept(*, key: ApiKey, events: Sequence[Any]) -> list[Receipt]:
 
 
 def _arrival(key: ApiKey, event: Any) -> _Arrival:
-    body = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    body = _canonical(event)
     digest = hashlib.sha256(body).digest()
     try:
         parsed = parse(event, now=timezone.now())
@@ -79,6 +80,14 @@ def _arrival(key: ApiKey, event: Any) -> _Arrival:
     return _Arrival(digest, body, Receipt(None, True))
 
 
+def _canonical(event: Any) -> bytes:
+    """Write an event in one way, whatever the order of its keys."""
+    try:
+        return orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer of more than 64 bits
+        return json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 def _insert(client_id: int, arrivals: list[_Arrival]) -> dict[bytes, tuple[UUID, bool]]:
     """Insert what is new; return of every digest its id and whether it is new."""
     seal = organisation_key().seal
@@ -88,9 +97,9 @@ def _insert(client_id: int, arrivals: list[_Arrival]) -> dict[bytes, tuple[UUID,
             """
             INSERT INTO lineage_inboxevent
                    (uuid, client_id, digest, body_sealed, state, reason, received_at)
-            SELECT arrived.uuid, %s, arrived.digest, arrived.body, arrived.state, arrived.reason,
+            SELECT arrived.uuid, %b, arrived.digest, arrived.body, arrived.state, arrived.reason,
                    clock_timestamp()
-              FROM unnest(%s::uuid[], %s::bytea[], %s::bytea[], %s::text[], %s::text[])
+              FROM unnest(%b::uuid[], %b::bytea[], %b::bytea[], %b::text[], %b::text[])
                    AS arrived (uuid, digest, body, state, reason)
             ON CONFLICT (client_id, digest) DO NOTHING
             RETURNING digest, uuid
