@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
 
-INGESTION = "/api/v1/lineage"
+INGESTION = ("/api/v1/lineage", "/api/v1/lineage/batch")
 
 
 class BareHandler(WSGIHandler):
@@ -37,5 +37,5 @@ _events = BareHandler()
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer a request; events take the short way."""
-    short = environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"].startswith(INGESTION)
+    short = environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] in INGESTION
     return (_events if short else _pages)(environ, start_response)

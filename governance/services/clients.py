@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -157,7 +158,14 @@ class KeysInHand:
         return key
 
 
-def may_write(key: ApiKey, namespace: str) -> bool:
+class Writer(Protocol):
+    """Who writes: a key, or a source that signs. ``namespaces`` bounds it; empty is no bound."""
+
+    client_id: int
+    namespaces: list[str]
+
+
+def may_write(key: Writer, namespace: str) -> bool:
     """Tell whether a key may write to a namespace."""
     return not key.namespaces or any(
         namespace.startswith(allowed[:-1]) if allowed.endswith("*") else namespace == allowed

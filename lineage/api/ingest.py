@@ -8,6 +8,7 @@ an event on 429.
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import OperationalError
@@ -18,14 +19,15 @@ from governance.api.problems import problem
 from governance.errors import ColophonError
 from governance.gzipped import inflate
 from governance.models import ApiKey, Scope
-from governance.services.clients import KeysInHand
+from governance.services.clients import KeysInHand, Writer
 from governance.strictjson import loads
+from lineage.services import sources
 from lineage.services.inbox import NamespaceRefusedError, OverloadedError, Receipt, accept
 
 RETRY_SECONDS = "2"
 BATCH_EVENTS = 10_000
 
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 
 _keys = KeysInHand()
 
@@ -38,15 +40,15 @@ class BodyRefusedError(ColophonError):
         self.status, self.code = status, code  # type: ignore[misc]  # an instance's own
 
 
-def _guarded(view: Callable[[HttpRequest, ApiKey], HttpResponse]) -> View:
-    """Authenticate, and turn every refusal into problem details."""
+def _guarded(view: Callable[..., HttpResponse]) -> View:
+    """Turn every refusal into problem details."""
 
     @csrf_exempt
-    def guarded(request: HttpRequest) -> HttpResponse:
+    def guarded(request: HttpRequest, **parts: UUID) -> HttpResponse:
         if request.method != "POST":
             return problem(405, "method_not_allowed", "send a POST", {"Allow": "POST"})
         try:
-            return view(request, _key(request))
+            return view(request, **parts)
         except OverloadedError as error:
             return problem(503, error.code, error.message, {"Retry-After": RETRY_SECONDS})
         except OperationalError:
@@ -76,21 +78,33 @@ class ScopeMissingError(ColophonError):
     status = 403
 
 
-def _body(request: HttpRequest, limit: int) -> Any:
-    """Read, inflate and parse the body within bounds; nothing is trusted before it is measured."""
+def _raw(request: HttpRequest, limit: int) -> bytes:
+    """Read the body as sent, within a bound; nothing is trusted before it is measured."""
     if request.content_type != "application/json":
         raise BodyRefusedError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "send application/json"
         )
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip"}:
+    if _encoding(request) not in {"identity", "gzip"}:
         raise BodyRefusedError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "send it plain or as gzip"
         )
     raw = request.read(limit + 1)
     if len(raw) > limit:
         raise _too_large(limit)
-    return loads(inflate(raw, limit=limit) if encoding == "gzip" else raw)
+    return raw
+
+
+def _encoding(request: HttpRequest) -> str:
+    return request.headers.get("Content-Encoding", "identity").strip().lower()
+
+
+def _value(request: HttpRequest, raw: bytes, limit: int) -> Any:
+    """Inflate and parse what was read."""
+    return loads(inflate(raw, limit=limit) if _encoding(request) == "gzip" else raw)
+
+
+def _body(request: HttpRequest, limit: int) -> Any:
+    return _value(request, _raw(request, limit), limit)
 
 
 def _too_large(limit: int) -> BodyRefusedError:
@@ -101,11 +115,16 @@ def _too_large(limit: int) -> BodyRefusedError:
 
 
 @_guarded
-def one(request: HttpRequest, key: ApiKey) -> HttpResponse:
+def one(request: HttpRequest) -> HttpResponse:
     """Take one event: 201 when it is new, 200 when it is a repeat, 422 when it is unusable."""
+    key = _key(request)
     body = _body(request, settings.COLOPHON_EVENT_BYTES)
     if not isinstance(body, dict):
         raise BodyRefusedError(HTTPStatus.BAD_REQUEST, "not_an_event", "send one JSON object")
+    return _take_one(key, body)
+
+
+def _take_one(key: Writer, body: dict[str, Any]) -> HttpResponse:
     [receipt] = accept(key=key, events=[body])
     if receipt.code == NamespaceRefusedError.code:
         return problem(403, receipt.code, receipt.reason)
@@ -116,11 +135,38 @@ def one(request: HttpRequest, key: ApiKey) -> HttpResponse:
 
 
 @_guarded
-def batch(request: HttpRequest, key: ApiKey) -> HttpResponse:
+def batch(request: HttpRequest) -> HttpResponse:
     """Take a list of events: 204 when all are kept, else 200 with a result per failed event."""
+    key = _key(request)
     body = _body(request, settings.COLOPHON_BATCH_BYTES)
     if not isinstance(body, list):
         raise BodyRefusedError(HTTPStatus.BAD_REQUEST, "not_a_batch", "send a JSON array of events")
+    return _take_batch(key, body)
+
+
+@_guarded
+def signed(request: HttpRequest, source: UUID) -> HttpResponse:
+    """Take one event or a list of them from a source that signs, by Standard Webhooks 1.0.
+
+    The signature is over the body as sent, so before it is inflated.
+    """
+    raw = _raw(request, settings.COLOPHON_BATCH_BYTES)
+    message_id = request.headers.get("webhook-id", "")
+    sender = sources.recognise(
+        source=source, message_id=message_id, body=raw,
+        timestamp=request.headers.get("webhook-timestamp", ""),
+        signature=request.headers.get("webhook-signature", ""),
+    )  # fmt: skip
+    body = _value(request, raw, settings.COLOPHON_BATCH_BYTES)
+    if not isinstance(body, dict | list):
+        raise BodyRefusedError(
+            HTTPStatus.BAD_REQUEST, "not_an_event", "send a JSON object, or an array of them"
+        )
+    sources.remember(source=sender, message_id=message_id, body=raw)
+    return _take_one(sender, body) if isinstance(body, dict) else _take_batch(sender, body)
+
+
+def _take_batch(key: Writer, body: list[Any]) -> HttpResponse:
     if len(body) > BATCH_EVENTS:
         raise BodyRefusedError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "batch_too_long",

@@ -171,7 +171,9 @@ class EventOut(serializers.ModelSerializer[InboxEvent]):
 
     class Meta:
         model = InboxEvent
-        fields = ["id", "state", "reason", "received_at"]
+        fields = [
+            "id", "state", "reason", "reason_code", "warnings", "received_at", "applied_at",
+        ]  # fmt: skip
 
 
 class EventState(APIView):

@@ -2,11 +2,18 @@
 
 from django.urls import path
 
-from lineage.api import ingest, transparency
+from lineage.api import dead_letters, ingest, sources, transparency
 
 urlpatterns = [
     path("lineage", ingest.one),
     path("lineage/batch", ingest.batch),
+    path("lineage/sources/<uuid:source>", ingest.signed),
+    path("lineage/dead-letters", dead_letters.DeadLetters.as_view()),
+    path("lineage/dead-letters/replay", dead_letters.Replay.as_view()),
+    path("lineage/dead-letters/<uuid:event>", dead_letters.DeadLetter.as_view()),
+    path("sources", sources.Sources.as_view()),
+    path("sources/<uuid:source>/secrets", sources.Secrets.as_view()),
+    path("sources/<uuid:source>/secrets/<uuid:secret>", sources.Secret.as_view()),
     path("lineage/events/<uuid:event>", transparency.EventState.as_view()),
     path("transparency/models", transparency.ModelsUsing.as_view()),
     path(

@@ -14,6 +14,7 @@ from lineage.models.history import OutputStatement, RunEvent
 from lineage.models.identity import Alias, Identity, ModelClaim
 from lineage.models.inbox import InboxEvent
 from lineage.models.provenance import KeptEdge, ModelVersion, Provenance, WayBack
+from lineage.models.sources import Source, SourceMessage, SourceSecret
 
 __all__ = [
     "Alias",
@@ -35,5 +36,8 @@ __all__ = [
     "RunEvent",
     "RunFacet",
     "RunInput",
+    "Source",
+    "SourceMessage",
+    "SourceSecret",
     "WayBack",
 ]

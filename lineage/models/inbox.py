@@ -1,5 +1,7 @@
 """What pipelines sent, before and after it is applied."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -11,7 +13,8 @@ class InboxEvent(models.Model):
     """One event as it came, sealed, because raw events can hold personal data.
 
     A repeat is the same source and the same canonical body. ``dead`` is an event that cannot be
-    understood: it keeps its reason and is never applied.
+    understood: it keeps its reason, as a sentence and as a stable code, and is not applied unless
+    it is replayed. ``warnings`` are what was odd about one that was applied.
     """
 
     class State(models.TextChoices):
@@ -27,7 +30,10 @@ class InboxEvent(models.Model):
     body_sealed = models.BinaryField()
     state = models.TextField(choices=State.choices, default=State.READY)
     reason = models.TextField(blank=True)
+    reason_code = models.TextField(blank=True, default="", db_default="")
+    warnings: "models.JSONField[Any, Any]" = models.JSONField(default=list, db_default=[])
     received_at = models.DateTimeField()
+    applied_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

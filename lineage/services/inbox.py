@@ -15,8 +15,7 @@ from uuid_utils.compat import uuid7
 
 from governance.errors import ColophonError
 from governance.keys import organisation_key
-from governance.models import ApiKey
-from governance.services.clients import may_write
+from governance.services.clients import Writer, may_write
 from lineage.openlineage import UnusableEventError, parse
 from lineage.services.statements import bulk_cursor
 
@@ -54,7 +53,7 @@ class _Arrival:
     receipt: Receipt
 
 
-def accept(*, key: ApiKey, events: Sequence[Any]) -> list[Receipt]:
+def accept(*, key: Writer, events: Sequence[Any]) -> list[Receipt]:
     """Keep events for the worker, in one statement, and say of each what became of it.
 
     An event that cannot be understood is kept as a dead letter. One whose namespace the key may
@@ -67,7 +66,7 @@ def accept(*, key: ApiKey, events: Sequence[Any]) -> list[Receipt]:
     return [_settled(each, known) for each in arrivals]
 
 
-def _arrival(key: ApiKey, event: Any) -> _Arrival:
+def _arrival(key: Writer, event: Any) -> _Arrival:
     body = _canonical(event)
     digest = hashlib.sha256(body).digest()
     try:
@@ -96,11 +95,13 @@ def _insert(client_id: int, arrivals: list[_Arrival]) -> dict[bytes, tuple[UUID,
         cursor.execute(
             """
             INSERT INTO lineage_inboxevent
-                   (uuid, client_id, digest, body_sealed, state, reason, received_at)
+                   (uuid, client_id, digest, body_sealed, state, reason, reason_code, received_at)
             SELECT arrived.uuid, %b, arrived.digest, arrived.body, arrived.state, arrived.reason,
+                   arrived.code,
                    clock_timestamp()
-              FROM unnest(%b::uuid[], %b::bytea[], %b::bytea[], %b::text[], %b::text[])
-                   AS arrived (uuid, digest, body, state, reason)
+              FROM unnest(%b::uuid[], %b::bytea[], %b::bytea[], %b::text[], %b::text[],
+                          %b::text[])
+                   AS arrived (uuid, digest, body, state, reason, code)
             ON CONFLICT (client_id, digest) DO NOTHING
             RETURNING digest, uuid
             """,
@@ -111,6 +112,7 @@ def _insert(client_id: int, arrivals: list[_Arrival]) -> dict[bytes, tuple[UUID,
                 [seal(each.body, "inbox") for each in arrivals],
                 ["dead" if each.receipt.code else "ready" for each in arrivals],
                 [each.receipt.reason for each in arrivals],
+                [each.receipt.code for each in arrivals],
             ],
         )
         known = {bytes(digest): (uuid, True) for digest, uuid in cursor.fetchall()}

@@ -22,15 +22,19 @@ from lineage.models import (
     RunEvent,
     RunFacet,
     RunInput,
+    Source,
+    SourceMessage,
+    SourceSecret,
     WayBack,
 )
 from lineage.models.provenance import ModelVersion, Provenance
 from lineage.openlineage import RunState
+from lineage.services.sources import create_source
 from tests.factories.events import at, dataset, design, event, explicit, run
 
 MODELS = (InboxEvent, Job, Run, RunInput, DatasetVersion, RunFacet, JobFacet, DatasetFacet,
           ModelVersion, Provenance, WayBack, Alias, ColumnEdge, Design, Flow, Identity, KeptEdge,
-          OutputStatement, RunEvent)  # fmt: skip
+          OutputStatement, RunEvent, Source, SourceSecret, SourceMessage)  # fmt: skip
 
 
 def kept_twice() -> None:
@@ -51,6 +55,16 @@ def again(row, **changed):
 
 def written() -> DatasetVersion:
     return DatasetVersion.objects.filter(kind="written").first()
+
+
+def secret_of_unknown_kind() -> None:
+    SourceSecret.objects.create(source=create_source(name="signer"), kind="v9", sealed=b"")
+
+
+def message_twice() -> None:
+    source = create_source(name="signer")
+    for _ in range(2):
+        SourceMessage.objects.create(source=source, message_id="1", digest=b"", received_at=at(0))
 
 
 VIOLATIONS = {
@@ -89,6 +103,8 @@ VIOLATIONS = {
     "lineage_alias_of_two": lambda: Alias.objects.update(low=F("high")),
     "lineage_identity_is_the_smallest": lambda: Identity.objects.update(identity=10**9),
     "lineage_keptedge_once": kept_twice,
+    "lineage_secret_kind_known": secret_of_unknown_kind,
+    "lineage_message_id_once": message_twice,
 }
 
 
