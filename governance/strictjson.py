@@ -3,7 +3,7 @@
 What Python would accept and the database refuse, or what means different things to different
 readers, is refused here. Every check is one pass in C over the bytes; the ones that are seldom
 needed are bought only when a cheap look at the body says that they may be. So a plain body is
-parsed by orjson, and only one that is not, or is wrong, by the exact and slower way.
+read by orjson, and only one that is not, or is wrong, by the exact and slower way.
 """
 
 import json
@@ -19,7 +19,8 @@ JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | boo
 
 MAX_DIGITS = 100
 _LONG_INTEGER = re.compile(r"-?[0-9]{101}")
-_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+_TELLTALE = re.compile(rb"\\u00(?:00|3[aA])")  # U+0000, or a colon that no count would see
+_TOKENS = (b"[", b"{", b",", b":")
 _STRING = re.compile(rb'"[^"]*"')
 _EVERY_BYTE = bytes(range(256))
 _NOT_BRACKETS = _EVERY_BYTE.translate(None, b'"[]{}')
@@ -41,9 +42,8 @@ def loads(body: bytes, *, max_depth: int = 32, max_tokens: int = 500_000) -> Any
     ``max_depth`` counts nested arrays and objects; ``max_tokens`` counts brackets, commas and
     colons. The message says what is wrong and where, and quotes nothing from the body.
     """
-    plain = _plainly(body)
+    plain = _plainly(body, max_depth, max_tokens)
     if plain is not None:
-        _refuse_size(body, max_depth, max_tokens)
         return plain
     try:
         text = body.decode("utf-8")
@@ -61,20 +61,28 @@ def loads(body: bytes, *, max_depth: int = 32, max_tokens: int = 500_000) -> Any
     return value
 
 
-def _plainly(body: bytes) -> Any:
-    """Return the value of an object or array that holds nothing out of the ordinary, or None.
+def _plainly(body: bytes, max_depth: int, max_tokens: int) -> Any:
+    """Return the value of an object or array that is certainly harmless, or None.
 
-    No backslash means no escapes, so the colons of the text are those of its value written again,
-    unless a key stood twice. Numbers that may not fit are left to the exact way.
+    orjson itself refuses bad UTF-8, halves of surrogate pairs, infinities and what is not JSON. The
+    value written again, indented, tells the rest. It has as many colons as the text unless a key
+    stood twice (no colon is escaped here), and a line indented by ``max_depth`` steps only where
+    the value is nested at least so deep. An integer that orjson would round has 19 digits or more.
     """
-    if b"\\" in body or _LONG_NUMBER.search(body) or _may_hold_huge_number(body):
+    if b"\\u00" in body and _TELLTALE.search(body):
+        return None
+    if b"0" * 19 in body.translate(_NUMERIC):
+        return None
+    if len(body) > max_tokens and sum(map(body.count, _TOKENS)) > max_tokens:
         return None
     try:
         value = orjson.loads(body)
-        whole = orjson.dumps(value).count(b":") == body.count(b":")
+        written = orjson.dumps(value, option=orjson.OPT_INDENT_2)
     except (orjson.JSONDecodeError, TypeError):  # wrong, or deeper than it writes
         return None
-    return value if whole and isinstance(value, dict | list) else None
+    if written.count(b":") != body.count(b":") or b"\n" + b"  " * max_depth in written:
+        return None
+    return value if isinstance(value, dict | list) else None
 
 
 def _decoded(decoder: json.JSONDecoder, text: str, max_depth: int) -> Any:

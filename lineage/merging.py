@@ -4,9 +4,11 @@ Pure. Every merge is commutative, associative and idempotent (a minimum, a maxim
 so a batch gives the same facts in any order and cut into any other batches.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -56,7 +58,8 @@ class OutputFacts:
             self.statements.add((at, declared, lifecycle))
 
 
-Facets = dict[tuple[object, str], tuple[datetime, bytes]]
+Facets = dict[tuple[Any, str], tuple[datetime, bytes, bytes]]
+"""By thing and name: when, the fingerprint, and the facet as JSON."""
 Times = tuple[datetime, datetime]
 
 
@@ -64,6 +67,7 @@ Times = tuple[datetime, datetime]
 class Batch:
     """Everything that some events say."""
 
+    fingerprint: Callable[[bytes], bytes]
     datasets: set[Name] = field(default_factory=set)
     models: dict[Name, datetime] = field(default_factory=dict)
     aliases: dict[tuple[Name, Name], datetime] = field(default_factory=dict)
@@ -88,9 +92,9 @@ class Batch:
     use_facets: Facets = field(default_factory=dict)  # of (run, data set, whether it was written)
 
 
-def merged(events: Iterable[Event]) -> Batch:
-    """Merge events."""
-    batch = Batch()
+def merged(events: Iterable[Event], fingerprint: Callable[[bytes], bytes]) -> Batch:
+    """Merge events. ``fingerprint`` tells facets apart, and says which stands at one instant."""
+    batch = Batch(fingerprint)
     for event in events:
         _add(batch, event)
     return batch
@@ -104,7 +108,7 @@ def _add(batch: Batch, event: Event) -> None:
     if event.job is None:
         return
     batch.jobs.add(event.job)
-    _add_facets(batch.job_facets, event.job, event.job_facets, event.at)
+    _add_facets(batch, batch.job_facets, event.job, event.job_facets, event.at)
     if event.run_id:
         _add_run(batch, event, event.job, (*event.job, event.run_id))
     else:
@@ -116,20 +120,19 @@ def _add_dataset(batch: Batch, ref: DatasetRef, at: datetime) -> None:
     batch.datasets.add(key)
     if ref.is_model:
         batch.models[key] = min(batch.models.get(key, at), at)
-    if "symlinks" in ref.facets or "lifecycleStateChange" in ref.facets:
-        for other in ref.other_names():
-            batch.datasets.add(other)
-            pair = min(key, other), max(key, other)
-            batch.aliases[pair] = min(batch.aliases.get(pair, at), at)
+    for other in ref.other_names():
+        batch.datasets.add(other)
+        pair = min(key, other), max(key, other)
+        batch.aliases[pair] = min(batch.aliases.get(pair, at), at)
     lasting = {name: value for name, value in ref.facets.items() if name not in OWN_USE}
-    _add_facets(batch.dataset_facets, key, lasting, at)
+    _add_facets(batch, batch.dataset_facets, key, lasting, at)
 
 
 def _add_run(batch: Batch, event: Event, job: Name, run: RunName) -> None:
     at = event.at
     _mention(batch, run, event.state, at)
     _add_relatives(batch, event, run)
-    _add_facets(batch.run_facets, run, event.run_facets, at)
+    _add_facets(batch, batch.run_facets, run, event.run_facets, at)
     for ref in event.inputs:
         _add_input(batch, run, ref, at)
     for ref in event.outputs:
@@ -249,13 +252,25 @@ def _add_use_facets(
     batch: Batch, use: tuple[RunName, Name, bool], ref: DatasetRef, at: datetime
 ) -> None:
     own = {name: value for name, value in ref.facets.items() if name in OWN_USE}
-    _add_facets(batch.use_facets, use, {**own, **ref.own_facets}, at)
+    _add_facets(batch, batch.use_facets, use, {**own, **ref.own_facets}, at)
 
 
-def _add_facets(into: Facets, of: object, facets: Mapping[str, Json], at: datetime) -> None:
+def _add_facets(
+    batch: Batch, into: Facets, of: object, facets: Mapping[str, Json], at: datetime
+) -> None:
     for name, value in facets.items():
         place = of, name
-        stated = at, orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         known = into.get(place)
+        if known is not None and known[0] > at:
+            continue
+        text = _written(value)
+        stated = at, batch.fingerprint(text), text
         if known is None or stated > known:
             into[place] = stated
+
+
+def _written(value: Json) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer of more than 64 bits
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -33,6 +33,9 @@ _TIME = re.compile(
 # The lifecycle changes after which nothing of the earlier content is left.
 REPLACING = ("CREATE", "OVERWRITE", "TRUNCATE", "DROP")
 
+_QUOTED = re.compile(r'"[^"]+"(\."[^"]+")*')
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
 # What a run says of its own use of a data set, and not of the data set itself.
 OWN_USE = frozenset({"version", "lifecycleStateChange", "lineage"})
 
@@ -97,7 +100,12 @@ class DatasetRef:
         return _text_in(self.facets, "lifecycleStateChange", "lifecycleStateChange").upper()
 
     def other_names(self) -> Iterable[tuple[str, str]]:
-        """Yield what else the data set is called: symlinks, and the name before a rename."""
+        """Yield what else it is called: symlinks, the name before a rename, and without quotes.
+
+        Some producers quote the names of what they read and not of what they write.
+        """
+        if _QUOTED.fullmatch(self.name):
+            yield self.namespace, self.name[1:-1].replace('"."', ".")
         listed = self.facets.get("symlinks", {}).get("identifiers")
         said = list(listed) if isinstance(listed, list) else []
         if self.lifecycle == "RENAME":
@@ -196,7 +204,7 @@ def _run_event(body: Json, at: datetime) -> Event:
     job, job_facets = _job(body["job"])
     return Event(
         at=at,
-        run_id=_name(run.get("runId"), "run.runId"),
+        run_id=_run_id(_name(run.get("runId"), "run.runId")),
         state=_STATE_OF_TYPE.get((kind or "OTHER").upper(), RunState.HEARD_OF),
         job=job,
         run_facets=_facets(run.get("facets")),
@@ -248,7 +256,12 @@ def _run_name(facet: Json) -> RunName | None:
     run_id = run.get("runId") if isinstance(run, dict) else None
     if name is None or not isinstance(run_id, str) or not run_id.strip():
         return None
-    return (*name, run_id) if len(run_id.encode()) <= NAME_BYTES else None
+    return (*name, _run_id(run_id)) if len(run_id.encode()) <= NAME_BYTES else None
+
+
+def _run_id(text: str) -> str:
+    """Write a UUID in small letters, as it means the same; any other id stays as it is."""
+    return text.lower() if _UUID.fullmatch(text) else text
 
 
 def _other_name(raw: object) -> tuple[str, str] | None:

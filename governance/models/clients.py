@@ -11,6 +11,7 @@ class Scope(models.TextChoices):
     """What a key may do."""
 
     LINEAGE_WRITE = "lineage:write", "send OpenLineage events"
+    LINEAGE_READ = "lineage:read", "read what events say, source code and error messages included"
     REGISTRY_READ = "registry:read", "read data sets, models, purposes and policies"
     REGISTRY_WRITE = "registry:write", "register data sets, storages, models, purposes, policies"
     CONSENT_READ = "consent:read", "read one person's decisions and uses"

@@ -11,7 +11,7 @@ import graphene
 from governance.errors import NotFoundError
 from governance.graphql import Info, Page, Part, connection, in_db, instant, page_field, part_of
 from governance.graphql.pages import page_of_list
-from lineage.graphql import types
+from lineage.graphql import facets, types
 from lineage.models import Job, ModelVersion, Run
 from lineage.selectors import transparency
 
@@ -31,7 +31,7 @@ ModelUseConnection = connection(
 )
 
 
-class Query(graphene.ObjectType):
+class Query(facets.Query, graphene.ObjectType):
     """What flowed where."""
 
     models_using = page_field(

@@ -9,6 +9,7 @@ from lineage.models.graph import (
     Run,
     RunFacet,
     RunInput,
+    UseFacet,
 )
 from lineage.models.history import OutputStatement, RunEvent
 from lineage.models.identity import Alias, Identity, ModelClaim
@@ -39,5 +40,6 @@ __all__ = [
     "Source",
     "SourceMessage",
     "SourceSecret",
+    "UseFacet",
     "WayBack",
 ]

@@ -170,17 +170,28 @@ class DatasetVersion(models.Model):
 
 
 class Facet(models.Model):
-    """The last facet of one name by event time; at the same instant the greater text stands."""
+    """The last facet of one name by event time; at the same instant the greater fingerprint stands.
+
+    What may hold something personal is ``sealed`` under the organisation's key. ``fingerprint`` is
+    a keyed digest of the facet as it came.
+    """
 
     name = models.TextField()
     event_at = models.DateTimeField()
-    value: "models.JSONField[Any, Any]" = models.JSONField()
+    fingerprint = models.BinaryField()
+    value: "models.JSONField[Any, Any]" = models.JSONField(null=True)
+    sealed = models.BinaryField(null=True)
 
     class Meta:
         abstract = True
 
     def __str__(self) -> str:
         return self.name
+
+
+OPEN_OR_SEALED = Q(value__isnull=False, sealed__isnull=True) | Q(
+    value__isnull=True, sealed__isnull=False
+)
 
 
 class RunFacet(Facet):
@@ -193,6 +204,29 @@ class RunFacet(Facet):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["run", "name"], name="lineage_runfacet_once"),
+            models.CheckConstraint(
+                condition=OPEN_OR_SEALED, name="lineage_runfacet_open_or_sealed"
+            ),
+        ]
+
+
+class UseFacet(Facet):
+    """What a run says of its own use of a data set that it read or wrote: figures, a version."""
+
+    run = models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, db_constraint=False, related_name="use_facets"
+    )
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
+    written = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "dataset", "written", "name"], name="lineage_usefacet_once"
+            ),
+            models.CheckConstraint(
+                condition=OPEN_OR_SEALED, name="lineage_usefacet_open_or_sealed"
+            ),
         ]
 
 
@@ -204,6 +238,9 @@ class JobFacet(Facet):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["job", "name"], name="lineage_jobfacet_once"),
+            models.CheckConstraint(
+                condition=OPEN_OR_SEALED, name="lineage_jobfacet_open_or_sealed"
+            ),
         ]
 
 
@@ -215,4 +252,7 @@ class DatasetFacet(Facet):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["dataset", "name"], name="lineage_datasetfacet_once"),
+            models.CheckConstraint(
+                condition=OPEN_OR_SEALED, name="lineage_datasetfacet_open_or_sealed"
+            ),
         ]

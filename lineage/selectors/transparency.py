@@ -200,14 +200,14 @@ def _materials(held: set[int], masked: set[int]) -> list[tuple[Dataset, Certaint
 
 
 def _told(named: list[Dataset], one: Mapping[int, int]) -> list[Dataset]:
-    """Choose of each identity one name: one that runs use, of these the first by alphabet."""
+    """Choose of each identity one name: unquoted, one that runs use, the first by alphabet."""
     if len(set(one.values())) == len(named):
         return named
     read = RunInput.objects.filter(dataset_id__in=list(one)).values_list("dataset_id", flat=True)
     written = DatasetVersion.objects.filter(dataset_id__in=list(one), kind="written")
     used = set(read) | set(written.values_list("dataset_id", flat=True))
     told: dict[int, Dataset] = {}
-    for each in sorted(named, key=lambda each: each.pk not in used):
+    for each in sorted(named, key=lambda each: ('"' in each.name, each.pk not in used)):
         told.setdefault(one[each.pk], each)
     return sorted(told.values(), key=lambda each: (each.namespace, each.name))
 

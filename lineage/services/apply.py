@@ -3,12 +3,15 @@
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
-from governance.crypto import UnreadableError
-from governance.keys import organisation_key
+from governance.crypto import UnreadableError, keyed_digest
+from governance.keys import organisation_key, secret_for
+from lineage.facets.warnings import warnings
 from lineage.merging import merged
 from lineage.models import InboxEvent
 from lineage.openlineage import Event, UnusableEventError, parse
@@ -49,11 +52,12 @@ def _apply(limit: int, only: int | None = None) -> int:
     rows = list(ready.select_for_update().values_list("pk", "body_sealed")[:limit])
     if not rows:
         return 0
-    events, dead = _opened(rows)
-    graph.write(merged(events))
-    _mark(InboxEvent.State.DONE, [pk for pk, _ in rows if pk not in dead])
-    for pk, reason in dead.items():
-        _mark(InboxEvent.State.DEAD, [pk], reason)
+    opened = _opened(rows)
+    key = secret_for("facet-fingerprint-v1")
+    graph.write(merged(opened.events, partial(keyed_digest, key)))
+    _mark_done(opened.done)
+    for pk, (code, reason) in opened.dead.items():
+        _mark_dead(pk, code, reason)
     return len(rows)
 
 
@@ -62,27 +66,54 @@ def _apply_alone(pk: int) -> int:
         return _apply(1, only=pk)
     except (DataError, IntegrityError):
         with transaction.atomic():
-            _mark(InboxEvent.State.DEAD, [pk], "the database refused what the event says")
+            _mark_dead(pk, "refused_by_database", "the database refused what the event says")
         return 1
 
 
-def _opened(
-    rows: "Sequence[tuple[int, bytes | memoryview[int]]]",
-) -> tuple[list[Event], dict[int, str]]:
+@dataclass(slots=True)
+class _Opened:
+    """The events of a batch, the warnings of those that can be read, and why others cannot."""
+
+    events: list[Event] = field(default_factory=list)
+    done: dict[int, list[dict[str, str]]] = field(default_factory=dict)
+    dead: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+
+def _opened(rows: "Sequence[tuple[int, bytes | memoryview[int]]]") -> _Opened:
     """Open and parse; what was accepted once but cannot be read now is dead, with the reason."""
-    events, dead = [], {}
+    opened = _Opened()
     unseal, now = organisation_key().open, timezone.now()
     for pk, sealed in rows:
         try:
-            events.append(parse(json.loads(unseal(bytes(sealed), "inbox")), now=now))
-        except (UnusableEventError, UnreadableError) as error:
-            dead[pk] = str(error) or error.code
-    return events, dead
+            body = json.loads(unseal(bytes(sealed), "inbox"))
+            opened.events.append(parse(body, now=now))
+        except UnusableEventError as error:
+            opened.dead[pk] = error.code, error.message
+        except UnreadableError as error:
+            opened.dead[pk] = error.code, "the event's body cannot be opened any more"
+        else:
+            opened.done[pk] = warnings(body)
+    return opened
 
 
-def _mark(state: InboxEvent.State, pks: list[int], reason: str = "") -> None:
+def _mark_done(done: dict[int, list[dict[str, str]]]) -> None:
     with bulk_cursor() as cursor:
         cursor.execute(
-            "UPDATE lineage_inboxevent SET state = %s, reason = %s WHERE id = ANY(%s)",
-            [state.value, reason, pks],
+            "UPDATE lineage_inboxevent SET state = 'done', applied_at = clock_timestamp()"
+            " WHERE id = ANY(%s)",
+            [list(done)],
         )
+        warned = {pk: found for pk, found in done.items() if found}
+        if warned:
+            cursor.execute(
+                "UPDATE lineage_inboxevent event SET warnings = said.warnings::jsonb"
+                " FROM unnest(%s::bigint[], %s::text[]) AS said (id, warnings)"
+                " WHERE event.id = said.id",
+                [list(warned), [json.dumps(found) for found in warned.values()]],
+            )
+
+
+def _mark_dead(pk: int, code: str, reason: str) -> None:
+    InboxEvent.objects.filter(pk=pk).update(
+        state=InboxEvent.State.DEAD, reason=reason, reason_code=code
+    )

@@ -3,36 +3,54 @@
 from collections.abc import Mapping
 from typing import Any
 
+from governance.keys import organisation_key
+from lineage.facets.kept import PLACE, is_open
 from lineage.merging import Batch, Facets
 from lineage.services.runs import Runs
 from lineage.services.statements import bulk_cursor
 
+Columns = Mapping[str, str]
+"""What tells a thing's facets apart, besides their names: columns with their types."""
+
 
 def write(batch: Batch, known: Runs, jobs: Mapping[Any, int], datasets: Mapping[Any, int]) -> None:
-    """Merge the batch's facets of runs, jobs and data sets."""
-    runs = {name: run.pk for name, run in known.items()}
-    for entity, ids, said in (
-        ("run", runs, batch.run_facets),
-        ("job", jobs, batch.job_facets),
-        ("dataset", datasets, batch.dataset_facets),
-    ):
-        _write(entity, ids, said)
+    """Merge the batch's facets of runs, jobs, data sets, and of runs' uses of data sets."""
+    _write("runfacet", {"run_id": "bigint"}, batch.run_facets, lambda run: (known[run].pk,))
+    _write("jobfacet", {"job_id": "bigint"}, batch.job_facets, lambda job: (jobs[job],))
+    _write(
+        "datasetfacet", {"dataset_id": "bigint"}, batch.dataset_facets,
+        lambda dataset: (datasets[dataset],),
+    )  # fmt: skip
+    _write(
+        "usefacet", {"run_id": "bigint", "dataset_id": "bigint", "written": "boolean"},
+        batch.use_facets, lambda use: (known[use[0]].pk, datasets[use[1]], use[2]),
+    )  # fmt: skip
 
 
-def _write(entity: str, ids: Mapping[Any, int], facets: Facets) -> None:
-    rows = sorted((ids[of], name, at, value.decode()) for (of, name), (at, value) in facets.items())
+def _write(table: str, columns: Columns, facets: Facets, key_of: Any) -> None:
+    seal = organisation_key().seal
+    rows = sorted(
+        (*key_of(of), name, at, fingerprint,
+         text.decode() if is_open(name) else None,
+         None if is_open(name) else seal(text, PLACE))
+        for (of, name), (at, fingerprint, text) in facets.items()
+    )  # fmt: skip
     if not rows:
         return
+    names, types = ", ".join(columns), ", ".join(f"%s::{each}[]" for each in columns.values())
     with bulk_cursor() as cursor:
         cursor.execute(
             f"""
-            INSERT INTO lineage_{entity}facet AS facet ({entity}_id, name, event_at, value)
-            SELECT of, name, at, value::jsonb
-              FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::text[])
-                   AS said (of, name, at, value)
-            ON CONFLICT ({entity}_id, name) DO UPDATE
-               SET event_at = excluded.event_at, value = excluded.value
-             WHERE (excluded.event_at, excluded.value) > (facet.event_at, facet.value)
-            """,  # noqa: S608 the table's name is one of three of ours
+            INSERT INTO lineage_{table} AS facet
+                   ({names}, name, event_at, fingerprint, value, sealed)
+            SELECT {names}, name, at, fingerprint, value::jsonb, sealed
+              FROM unnest({types}, %s::text[], %s::timestamptz[], %s::bytea[], %s::text[],
+                          %s::bytea[])
+                   AS said ({names}, name, at, fingerprint, value, sealed)
+            ON CONFLICT ({names}, name) DO UPDATE
+               SET event_at = excluded.event_at, fingerprint = excluded.fingerprint,
+                   value = excluded.value, sealed = excluded.sealed
+             WHERE (excluded.event_at, excluded.fingerprint) > (facet.event_at, facet.fingerprint)
+            """,  # noqa: S608 the names are ours
             [list(column) for column in zip(*rows, strict=True)],
         )

@@ -6,8 +6,6 @@ from typing import Any
 
 import psycopg
 from django.db import connection
-from psycopg.types.array import ListBinaryDumper
-
 
 REPEATED = 2
 

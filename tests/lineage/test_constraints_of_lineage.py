@@ -25,6 +25,7 @@ from lineage.models import (
     Source,
     SourceMessage,
     SourceSecret,
+    UseFacet,
     WayBack,
 )
 from lineage.models.provenance import ModelVersion, Provenance
@@ -34,7 +35,7 @@ from tests.factories.events import at, dataset, design, event, explicit, run
 
 MODELS = (InboxEvent, Job, Run, RunInput, DatasetVersion, RunFacet, JobFacet, DatasetFacet,
           ModelVersion, Provenance, WayBack, Alias, ColumnEdge, Design, Flow, Identity, KeptEdge,
-          OutputStatement, RunEvent, Source, SourceSecret, SourceMessage)  # fmt: skip
+          OutputStatement, RunEvent, Source, SourceSecret, SourceMessage, UseFacet)  # fmt: skip
 
 
 def kept_twice() -> None:
@@ -86,6 +87,11 @@ VIOLATIONS = {
     "lineage_runfacet_once": lambda: again(RunFacet.objects.first()),
     "lineage_jobfacet_once": lambda: again(JobFacet.objects.first()),
     "lineage_datasetfacet_once": lambda: again(DatasetFacet.objects.first()),
+    "lineage_usefacet_once": lambda: again(UseFacet.objects.first()),
+    "lineage_runfacet_open_or_sealed": lambda: RunFacet.objects.update(value=None),
+    "lineage_jobfacet_open_or_sealed": lambda: JobFacet.objects.update(sealed=b"too"),
+    "lineage_datasetfacet_open_or_sealed": lambda: DatasetFacet.objects.update(value=None),
+    "lineage_usefacet_open_or_sealed": lambda: UseFacet.objects.update(value=None),
     "lineage_wayback_block_once": lambda: again(WayBack.objects.first()),
     "lineage_run_uuid_once": lambda: again(
         Run.objects.first(), uuid=Run.objects.get().uuid, run_id="another"

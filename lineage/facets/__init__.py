@@ -1,0 +1,1 @@
+"""OpenLineage's facets: what each should look like, and how each is kept. Pure."""
