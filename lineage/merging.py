@@ -33,7 +33,7 @@ class RunFacts:
         """Take in one more event."""
         self.started_at = min(self.started_at, at)
         self.last_heard_at = max(self.last_heard_at, at)
-        if (state.terminal, at, state) > (self.state.terminal, self.state_at, self.state):
+        if state.weight(at) > self.state.weight(self.state_at):
             self.state, self.state_at = state, at
 
 

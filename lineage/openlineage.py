@@ -61,6 +61,10 @@ class RunState(IntEnum):
         """Say whether nothing can re-open the run."""
         return self >= RunState.COMPLETE
 
+    def weight(self, at: datetime) -> tuple[bool, bool, datetime, int]:
+        """Return what decides between two states: an end, then a start, then the later."""
+        return self.terminal, self > RunState.HEARD_OF, at, int(self)
+
 
 _STATE_OF_TYPE = {
     "START": RunState.RUNNING,

@@ -20,8 +20,8 @@ from lineage.selectors import inbox, transparency
 class DatasetQuestion(serializers.Serializer[Any]):
     """Which data set is asked about, and as of when."""
 
-    namespace = serializers.CharField(max_length=1200)
-    name = serializers.CharField(max_length=1200)
+    namespace = serializers.CharField(max_length=1200, trim_whitespace=False)
+    name = serializers.CharField(max_length=1200, trim_whitespace=False)
     as_of = serializers.DateTimeField(required=False)
     path = serializers.BooleanField(required=False, default=False)
     cursor = serializers.CharField(required=False)

@@ -34,9 +34,9 @@ _SHADOWS = {
                said.started_at, said.last_heard_at, r.parent_id, r.root_id, r.parent_at
           FROM {real}.lineage_run r
          CROSS JOIN LATERAL (
-                SELECT (array_agg(e.state ORDER BY e.state >= %(complete)s DESC,
+                SELECT (array_agg(e.state ORDER BY e.state >= %(complete)s DESC, e.state > 0 DESC,
                                                    e.at DESC, e.state DESC))[1] AS state,
-                       (array_agg(e.at ORDER BY e.state >= %(complete)s DESC,
+                       (array_agg(e.at ORDER BY e.state >= %(complete)s DESC, e.state > 0 DESC,
                                                 e.at DESC, e.state DESC))[1] AS state_at,
                        min(e.at) AS started_at, max(e.at) AS last_heard_at
                   FROM {real}.lineage_runevent e

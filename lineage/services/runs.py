@@ -74,7 +74,7 @@ def _merge(batch: Batch, jobs: Ids, known: Runs) -> None:
                 (state, state_at) = (
                     SELECT s, t FROM (VALUES (run.state, run.state_at),
                                              (excluded.state, excluded.state_at)) AS said (s, t)
-                     ORDER BY s >= 2 DESC, t DESC, s DESC LIMIT 1),
+                     ORDER BY s >= 2 DESC, s > 0 DESC, t DESC, s DESC LIMIT 1),
                 started_at = least(run.started_at, excluded.started_at),
                 last_heard_at = greatest(run.last_heard_at, excluded.last_heard_at)
             """,
