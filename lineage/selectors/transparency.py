@@ -139,8 +139,8 @@ def _using_at(dataset: Dataset, as_of: datetime) -> Found:
         starts = DatasetVersion.objects.filter(dataset_id__in=called([dataset.pk]))
         start_keys = set(starts.values_list("pk", flat=True))
         edges = walk.all_edges()
-        reached = _reached(edges, start_keys)
-        clear = _reached([edge for edge in edges if not edge[2]], start_keys)
+        reached = _descending(edges, start_keys)
+        clear = _descending([edge for edge in edges if not edge[2]], start_keys)
         made = dict(
             ModelVersion.objects.filter(version_id__in=list(reached)).values_list(
                 "pk", "version_id"
@@ -148,6 +148,13 @@ def _using_at(dataset: Dataset, as_of: datetime) -> Found:
         )
     masked = frozenset(pk for pk, version in made.items() if version not in clear)
     return Found(dataset, sorted(made, reverse=True), as_of, masked)
+
+
+def _descending(edges: list[tuple[int, int, bool]], starts: set[int]) -> set[int]:
+    """Return what descends from the starts; of itself alone, in a circle of runs, nothing does."""
+    reached = _reached(edges, starts)
+    around = {each for each in reached & starts if each not in _reached(edges, starts - {each})}
+    return reached - around
 
 
 def _reached(edges: Iterable[tuple[int, int, bool]], starts: Collection[int]) -> set[int]:
