@@ -29,6 +29,11 @@ NUDGE_SECONDS = 1.0
 STEP_NUDGE_SECONDS = 5.0
 ALONE_AFTER_SECONDS = 30.0
 STEP = 200
+DAY_SECONDS = 24 * 3600.0
+_PAUSES = {
+    consent_tasks.carry_out.name: STEP_NUDGE_SECONDS,
+    lineage_tasks.let_go.name: DAY_SECONDS,
+}
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class Sweeper:
         found = ledger.sequence()
         if work_waits():
             found += self._tell(lineage_tasks.catch_up, [()])
+        found += self._tell(lineage_tasks.let_go, [()])
         for task, rows in (
             (consent_tasks.plan, requests.to_plan()),
             (consent_tasks.carry_out, requests.steps_to_do()),
@@ -53,7 +59,7 @@ class Sweeper:
 
     def _tell(self, task: "Task[Any, Any]", due: Iterable[tuple[int, ...]]) -> int:
         now, told = time.monotonic(), 0
-        pause = STEP_NUDGE_SECONDS if task is consent_tasks.carry_out else NUDGE_SECONDS
+        pause = _PAUSES.get(task.name, NUDGE_SECONDS)
         for ids in due:
             if self.quiet_until.get((task.name, ids), now) <= now:
                 self._send(task, ids)

@@ -1,11 +1,15 @@
 """What the worker does for lineage; a lost, doubled or late message is harmless."""
 
 import time
+from datetime import timedelta
 
 from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
 
 from lineage.services.apply import apply_ready
 from lineage.services.provenance import find_late_models, freeze_stale
+from lineage.services.retention import drop_months_before, expire_bodies
 
 SECONDS_A_MESSAGE = 20.0
 
@@ -21,3 +25,16 @@ def catch_up() -> int:
             break
         done += step
     return done
+
+
+@shared_task(name="lineage.let_go")
+def let_go() -> int:
+    """Empty old bodies and, where a number of months to keep is set, drop the months before."""
+    emptied = expire_bodies(older_than=timedelta(days=settings.COLOPHON_RAW_DAYS))
+    kept = settings.COLOPHON_RETENTION_MONTHS
+    if kept > 0:
+        first = timezone.now().date().replace(day=1)
+        for _ in range(kept):
+            first = (first - timedelta(days=1)).replace(day=1)
+        drop_months_before(first)
+    return emptied

@@ -53,7 +53,7 @@ class ModelVersionOut(serializers.Serializer[ModelVersion]):
     name = serializers.CharField(source="model.dataset.name")
     version = serializers.CharField(source="version.declared")
     trained_at = serializers.DateTimeField(source="version.complete_at")
-    run_id = serializers.CharField(source="version.run.run_id")
+    run_id = serializers.CharField(source="version.run.run_id", allow_null=True, default=None)
     run_state = serializers.SerializerMethodField()
     provenance_digest = serializers.SerializerMethodField()
 

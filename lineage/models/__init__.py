@@ -11,7 +11,7 @@ from lineage.models.graph import (
     RunInput,
     UseFacet,
 )
-from lineage.models.history import OutputStatement, RunEvent
+from lineage.models.history import Horizon, OutputStatement, RunEvent
 from lineage.models.identity import Alias, Identity, ModelClaim
 from lineage.models.inbox import InboxEvent
 from lineage.models.provenance import KeptEdge, ModelVersion, Provenance, WayBack
@@ -24,6 +24,7 @@ __all__ = [
     "DatasetVersion",
     "Design",
     "Flow",
+    "Horizon",
     "Identity",
     "InboxEvent",
     "Job",

@@ -52,3 +52,13 @@ class OutputStatement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version_id} {self.declared} {self.lifecycle}"
+
+
+class Horizon(models.Model):
+    """Before this month nothing is known run by run any more; the last row is the one in force."""
+
+    month = models.DateField(unique=True)
+    reached_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"

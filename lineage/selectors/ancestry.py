@@ -77,6 +77,11 @@ def descendants(datasets: Collection[int], *, bound: int = walk.BOUND) -> Ancest
                     SELECT d.output_id FROM lineage_design d
                      WHERE d.input_id = down.id AND d.output_id IS NOT NULL
                     UNION ALL
+                    SELECT below.dataset_id FROM lineage_datasetversion above
+                      JOIN lineage_keptedge k ON k.parent_id = above.id
+                      JOIN lineage_datasetversion below ON below.id = k.child_id
+                     WHERE above.dataset_id = down.id
+                    UNION ALL
                     SELECT other.dataset_id FROM lineage_identity mine
                       JOIN lineage_identity other USING (identity)
                      WHERE mine.dataset_id = down.id) AS next
@@ -109,6 +114,11 @@ def sources(datasets: Collection[int], *, bound: int = walk.BOUND) -> Ancestry:
                     UNION ALL
                     SELECT d.input_id FROM lineage_design d
                      WHERE d.output_id = up.id AND d.input_id IS NOT NULL
+                    UNION ALL
+                    SELECT above.dataset_id FROM lineage_datasetversion below
+                      JOIN lineage_keptedge k ON k.child_id = below.id
+                      JOIN lineage_datasetversion above ON above.id = k.parent_id
+                     WHERE below.dataset_id = up.id
                     UNION ALL
                     SELECT other.dataset_id FROM lineage_identity mine
                       JOIN lineage_identity other USING (identity)

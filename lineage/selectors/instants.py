@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from lineage.openlineage import REPLACING, RunState
+from lineage.selectors.horizon import refuse_before_horizon
 
 _SHADOWS = {
     "lineage_alias": """
@@ -80,11 +81,14 @@ _SHADOWS = {
                  ORDER BY s.at DESC, s.lifecycle DESC LIMIT 1) changed ON true
          WHERE v.kind = 'written' AND v.dataset_id = ANY(%(scope)s) AND v.announced_at <= %(at)s
          UNION ALL
+        -- What no run writes, or one whose month is gone.
         SELECT v.id, v.uuid, v.dataset_id, lineage_identity_of(v.dataset_id), v.kind, v.run_id,
                v.declared, v.declared_at, v.lifecycle, v.lifecycle_at, v.announced_at,
                v.visible_from, v.complete_at, v.replaces
           FROM {real}.lineage_datasetversion v
-         WHERE v.kind <> 'written' AND v.dataset_id = ANY(%(scope)s) AND v.announced_at <= %(at)s
+         WHERE v.dataset_id = ANY(%(scope)s) AND v.announced_at <= %(at)s
+           AND (v.kind <> 'written'
+                OR NOT EXISTS (SELECT 1 FROM {real}.lineage_run r WHERE r.id = v.run_id))
     """,
     "governance_model": """
         SELECT m.* FROM {real}.governance_model m
@@ -118,6 +122,7 @@ def as_it_stood(at: datetime, *, scope: Collection[int]) -> Iterator[None]:
     ``scope`` are keys of data sets and must be closed for the question: everything downstream of
     what is asked about, or everything upstream of it, under all names.
     """
+    refuse_before_horizon(at)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n"

@@ -15,6 +15,7 @@ from lineage.facets.warnings import warnings
 from lineage.merging import merged
 from lineage.models import InboxEvent
 from lineage.openlineage import Event, UnusableEventError, parse
+from lineage.selectors.horizon import BeforeHorizonError, horizon
 from lineage.services import graph
 from lineage.services.locks import graph_is_ours
 from lineage.services.statements import bulk_cursor
@@ -82,11 +83,16 @@ class _Opened:
 def _opened(rows: "Sequence[tuple[int, bytes | memoryview[int]]]") -> _Opened:
     """Open and parse; what was accepted once but cannot be read now is dead, with the reason."""
     opened = _Opened()
-    unseal, now = organisation_key().open, timezone.now()
+    unseal, now, oldest = organisation_key().open, timezone.now(), horizon()
     for pk, sealed in rows:
         try:
             body = json.loads(unseal(bytes(sealed), "inbox"))
-            opened.events.append(parse(body, now=now))
+            event = parse(body, now=now)
+            if oldest is not None and event.at < oldest:
+                reason = f"runs are kept from {oldest:%B %Y} on, and the event is older"
+                opened.dead[pk] = BeforeHorizonError.code, reason
+                continue
+            opened.events.append(event)
         except UnusableEventError as error:
             opened.dead[pk] = error.code, error.message
         except UnreadableError as error:
