@@ -38,6 +38,15 @@ class Sources:
     masked: Mapping[Name, bool]
     columns: tuple[ColumnFlow, ...] = ()
 
+    @property
+    def narrows(self) -> bool:
+        """Say whether an input that is not named flows nowhere.
+
+        Columns that name no kind of transformation come from parsers of the select list alone,
+        which never tell of what rows were joined or filtered by.
+        """
+        return self.explicit or any(each.kind for each in self.columns)
+
 
 def of_columns(facet: Json | None) -> Sources | None:
     """Read a ``columnLineage`` facet, or nothing where it names no source at all."""

@@ -146,6 +146,12 @@ def _add_run(batch: Batch, event: Event, job: Name, run: RunName) -> None:
     for output, said in sources.items():
         facts = batch.outputs.setdefault((run, output), OutputFacts(at))
         facts.announced_at = min(facts.announced_at, at)
+        if not said.narrows:
+            for name in said.masked:
+                place = run, name, ""
+                batch.inputs[place] = min(batch.inputs.get(place, at), at)
+            _add_columns(batch, job, output, said, at)
+            continue
         for source, masked in _or_none(said.masked):
             place_of_flow = run, output, said.explicit, at, source
             batch.flows[place_of_flow] = batch.flows.get(place_of_flow, True) and masked
@@ -203,7 +209,8 @@ def _add_design(batch: Batch, event: Event, job: Name) -> None:
     said = False
     for output in {ref.key for ref in event.outputs} | set(sources):
         closer = sources.get(output)
-        masked = dict(closer.masked) if closer else dict.fromkeys(inputs, False)
+        masked = {} if closer and closer.narrows else dict.fromkeys(inputs, False)
+        masked |= closer.masked if closer else {}
         _add_design_rows(batch, (job, None), event.at, output, masked)
         said = True
         if closer:

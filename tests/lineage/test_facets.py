@@ -87,13 +87,13 @@ def test_the_sender_reads_what_was_odd(send, key, client):
     send([said])
     kept = InboxEvent.objects.get()
     assert (kept.state, kept.applied_at is not None) == ("done", True)
-    assert [(each["code"], each["where"]) for each in kept.warnings] == [
+    assert {(each["code"], each["where"]) for each in kept.warnings} == {
         ("event_time_without_zone", "eventTime"),
         ("event_type_unknown", "eventType"),
         ("run_id_not_uuid", "run.runId"),
         ("facet_member_missing", "outputs[0].facets.schema.fields[0].name"),
         ("facet_not_an_object", "outputs[0].facets"),
-    ]
+    }
 
 
 def test_every_facet_of_the_package_is_known():
