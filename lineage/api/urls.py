@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from lineage.api import dead_letters, facets, ingest, sources, transparency
+from lineage.api import dead_letters, facets, graph, ingest, sources, transparency
 
 urlpatterns = [
     path("lineage", ingest.one),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("lineage/dead-letters", dead_letters.DeadLetters.as_view()),
     path("lineage/dead-letters/replay", dead_letters.Replay.as_view()),
     path("lineage/dead-letters/<uuid:event>", dead_letters.DeadLetter.as_view()),
+    path("lineage/graph", graph.LineageGraph.as_view()),
     path("lineage/facets", facets.Facets.as_view()),
     path("sources", sources.Sources.as_view()),
     path("sources/<uuid:source>/secrets", sources.Secrets.as_view()),
