@@ -133,6 +133,9 @@ def _add_run(batch: Batch, event: Event, job: Name, run: RunName) -> None:
     _mention(batch, run, event.state, at)
     _add_relatives(batch, event, run)
     _add_facets(batch, batch.run_facets, run, event.run_facets, at)
+    # Where the code is, is said of the job, and each run has run the code of its time.
+    code = {name: said for name, said in event.job_facets.items() if name == "sourceCodeLocation"}
+    _add_facets(batch, batch.run_facets, run, code, at)
     for ref in event.inputs:
         _add_input(batch, run, ref, at)
     for ref in event.outputs:

@@ -92,11 +92,16 @@ class LineageGraph(APIView):
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
         found, title = _walked(wanted)
-        if wanted["format"] == "svg":
-            return HttpResponse(draw(found, title=title), "image/svg+xml; charset=utf-8")
-        if wanted["format"] == "prov":
-            return Response(prov_json(found, base=request.build_absolute_uri("/")))
-        return Response(GraphOut(found).data)
+        return rendered(request, found, wanted["format"], title)
+
+
+def rendered(request: Request, found: Graph, wanted: str, title: str) -> HttpResponse:
+    """Return a graph as JSON, as an SVG picture or as PROV-JSON."""
+    if wanted == "svg":
+        return HttpResponse(draw(found, title=title), "image/svg+xml; charset=utf-8")
+    if wanted == "prov":
+        return Response(prov_json(found, base=request.build_absolute_uri("/")))
+    return Response(GraphOut(found).data)
 
 
 def _walked(wanted: dict[str, Any]) -> tuple[Graph, str]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from lineage.api import dead_letters, facets, graph, ingest, sources, transparency
+from lineage.api import dead_letters, facets, graph, ingest, questions, sources, transparency
 
 urlpatterns = [
     path("lineage", ingest.one),
@@ -17,6 +17,19 @@ urlpatterns = [
     path("sources/<uuid:source>/secrets", sources.Secrets.as_view()),
     path("sources/<uuid:source>/secrets/<uuid:secret>", sources.Secret.as_view()),
     path("lineage/events/<uuid:event>", transparency.EventState.as_view()),
+    path("lineage/columns", questions.ColumnsAround.as_view()),
+    path("lineage/columns/tags", questions.TagArrivals.as_view()),
+    path("search", questions.Search.as_view()),
+    path("transparency/models/by-job", questions.ModelsByJob.as_view()),
+    path("transparency/models/by-field", questions.ModelsByField.as_view()),
+    path("transparency/models/by-owner", questions.ModelsByOwner.as_view()),
+    path("transparency/models/by-tag", questions.ModelsByTag.as_view()),
+    path("transparency/models/by-version", questions.ModelsByVersion.as_view()),
+    path("transparency/impact", questions.ImpactOf.as_view()),
+    path(
+        "transparency/model-versions/<uuid:model_version>/changes",
+        questions.ChangesSince.as_view(),
+    ),
     path("transparency/models", transparency.ModelsUsing.as_view()),
     path(
         "transparency/model-versions/<uuid:model_version>/datasets",

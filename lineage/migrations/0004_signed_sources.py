@@ -40,13 +40,22 @@ class Migration(migrations.Migration):
             [
                 ("id", key()),
                 ("uuid", public_id()),
-                ("client", models.OneToOneField(
-                    "governance.apiclient", on_delete=django.db.models.deletion.PROTECT,
-                    related_name="+",
-                )),
-                ("namespaces", django.contrib.postgres.fields.ArrayField(
-                    models.TextField(), blank=True, default=list,
-                )),
+                (
+                    "client",
+                    models.OneToOneField(
+                        "governance.apiclient",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                    ),
+                ),
+                (
+                    "namespaces",
+                    django.contrib.postgres.fields.ArrayField(
+                        models.TextField(),
+                        blank=True,
+                        default=list,
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("disabled_at", models.DateTimeField(null=True)),
             ],
@@ -89,7 +98,8 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.AddField(
-            "inboxevent", "reason_code",
+            "inboxevent",
+            "reason_code",
             models.TextField(blank=True, default="", db_default=""),
         ),
         migrations.AddField(

@@ -33,23 +33,35 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             "UseFacet",
             [
-                ("id", models.BigAutoField(
-                    auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                )),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("name", models.TextField()),
                 ("event_at", models.DateTimeField()),
                 ("fingerprint", models.BinaryField()),
                 ("value", models.JSONField(null=True)),
                 ("sealed", models.BinaryField(null=True)),
                 ("written", models.BooleanField()),
-                ("run", models.ForeignKey(
-                    "lineage.run", on_delete=django.db.models.deletion.DO_NOTHING,
-                    db_constraint=False, related_name="use_facets",
-                )),
-                ("dataset", models.ForeignKey(
-                    "governance.dataset", on_delete=django.db.models.deletion.PROTECT,
-                    related_name="+",
-                )),
+                (
+                    "run",
+                    models.ForeignKey(
+                        "lineage.run",
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        db_constraint=False,
+                        related_name="use_facets",
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        "governance.dataset",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                    ),
+                ),
             ],
             options={
                 "constraints": [

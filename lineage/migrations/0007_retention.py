@@ -10,9 +10,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             "Horizon",
             [
-                ("id", models.BigAutoField(
-                    auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                )),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("month", models.DateField(unique=True)),
                 ("reached_at", models.DateTimeField()),
             ],

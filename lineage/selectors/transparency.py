@@ -241,5 +241,10 @@ def pending() -> Pending:
     return Pending(len(waiting.values("pk")[:1000]), len(stale.values("pk")[:1000]))
 
 
+def described(keys: Collection[int]) -> list[ModelVersion]:
+    """Return model versions with all that is told of them, the last known first."""
+    return list(_described(ModelVersion.objects.filter(pk__in=list(keys))).order_by("-pk"))
+
+
 def _described(found: "QuerySet[ModelVersion]") -> "QuerySet[ModelVersion]":
     return found.select_related("model__dataset", "version__run__job", "provenance")

@@ -1,5 +1,7 @@
 """Versions of a data set, by time and by name."""
 
+from uuid import UUID
+
 from governance.errors import NotFoundError
 from lineage.models import DatasetVersion
 
@@ -19,4 +21,12 @@ def named(dataset_id: int, declared: str) -> DatasetVersion:
     version = found.order_by("-kind", "-complete_at", "-pk").first()
     if version is None:
         raise NotFoundError("no version of that name is known for this data set")
+    return version
+
+
+def by_id(uuid: UUID) -> DatasetVersion:
+    """Return a version by its public id, or raise `NotFoundError`."""
+    version = DatasetVersion.objects.filter(uuid=uuid).first()
+    if version is None:
+        raise NotFoundError("no such version of a data set is known")
     return version

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import orjson
+import psycopg
 from django.conf import settings
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -53,6 +54,10 @@ class _Arrival:
     receipt: Receipt
 
 
+_Row = tuple[UUID, int, bytes, bytes, str, str, str]
+"""Public id, client, digest, sealed body, state, reason and its code."""
+
+
 def accept(*, key: Writer, events: Sequence[Any]) -> list[Receipt]:
     """Keep events for the worker, in one statement, and say of each what became of it.
 
@@ -90,33 +95,17 @@ def _canonical(event: Any) -> bytes:
 def _insert(client_id: int, arrivals: list[_Arrival]) -> dict[bytes, tuple[UUID, bool]]:
     """Insert what is new; return of every digest its id and whether it is new."""
     seal = organisation_key().seal
-    digests = [each.digest for each in arrivals]
-    with bulk_cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO lineage_inboxevent
-                   (uuid, client_id, digest, body_sealed, state, reason, reason_code, received_at)
-            SELECT arrived.uuid, %b, arrived.digest, arrived.body, arrived.state, arrived.reason,
-                   arrived.code,
-                   clock_timestamp()
-              FROM unnest(%b::uuid[], %b::bytea[], %b::bytea[], %b::text[], %b::text[],
-                          %b::text[])
-                   AS arrived (uuid, digest, body, state, reason, code)
-            ON CONFLICT (client_id, digest) DO NOTHING
-            RETURNING digest, uuid
-            """,
-            [
-                client_id,
-                [uuid7() for _ in arrivals],
-                digests,
-                [seal(each.body, "inbox") for each in arrivals],
-                ["dead" if each.receipt.code else "ready" for each in arrivals],
-                [each.receipt.reason for each in arrivals],
-                [each.receipt.code for each in arrivals],
-            ],
+    rows = [
+        (
+            uuid7(), client_id, each.digest, seal(each.body, "inbox"),
+            "dead" if each.receipt.code else "ready", each.receipt.reason, each.receipt.code,
         )
-        known = {bytes(digest): (uuid, True) for digest, uuid in cursor.fetchall()}
-        repeated = [digest for digest in digests if digest not in known]
+        for each in arrivals
+    ]  # fmt: skip
+    with bulk_cursor() as cursor:
+        # The usual case has the cheaper statement.
+        known = _insert_one(cursor, rows[0]) if len(rows) == 1 else _insert_many(cursor, rows)
+        repeated = [each.digest for each in arrivals if each.digest not in known]
         if repeated:
             cursor.execute(
                 "SELECT digest, uuid FROM lineage_inboxevent"
@@ -125,6 +114,35 @@ def _insert(client_id: int, arrivals: list[_Arrival]) -> dict[bytes, tuple[UUID,
             )
             known.update((bytes(digest), (uuid, False)) for digest, uuid in cursor.fetchall())
     return known
+
+
+def _insert_one(cursor: "psycopg.Cursor[Any]", row: _Row) -> dict[bytes, tuple[UUID, bool]]:
+    cursor.execute(
+        """
+        INSERT INTO lineage_inboxevent
+               (uuid, client_id, digest, body_sealed, state, reason, reason_code, received_at)
+        VALUES (%b, %b, %b, %b, %b, %b, %b, clock_timestamp())
+        ON CONFLICT (client_id, digest) DO NOTHING
+        """,
+        row,
+    )
+    return {row[2]: (row[0], True)} if cursor.rowcount else {}
+
+
+def _insert_many(cursor: "psycopg.Cursor[Any]", rows: list[_Row]) -> dict[bytes, tuple[UUID, bool]]:
+    cursor.execute(
+        """
+        INSERT INTO lineage_inboxevent
+               (uuid, client_id, digest, body_sealed, state, reason, reason_code, received_at)
+        SELECT arrived.*, clock_timestamp()
+          FROM unnest(%b::uuid[], %b::bigint[], %b::bytea[], %b::bytea[], %b::text[], %b::text[],
+                      %b::text[]) AS arrived
+        ON CONFLICT (client_id, digest) DO NOTHING
+        RETURNING digest, uuid
+        """,
+        [list(column) for column in zip(*rows, strict=True)],
+    )
+    return {bytes(digest): (uuid, True) for digest, uuid in cursor.fetchall()}
 
 
 def _settled(arrival: _Arrival, known: dict[bytes, tuple[UUID, bool]]) -> Receipt:
