@@ -7,12 +7,14 @@ from drf_spectacular.views import SpectacularAPIView
 from consent.portal import urls as portal
 from deploy.graphql import AuditorsView
 from deploy.health import healthz
+from governance.api.signing_keys import jwks
 
 urlpatterns = [
     path("healthz", healthz),
     path("api/v1/", include("lineage.api.urls")),
     path("api/v1/", include("consent.api.urls")),
     path("api/v1/", include("governance.api.urls")),
+    path(".well-known/jwks.json", jwks),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("graphql", AuditorsView.as_view()),
     path("admin/", admin.site.urls),

@@ -19,9 +19,10 @@ class BareHandler(WSGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Let requests go straight to their view."""
-        self._view_middleware, self._exception_middleware = [], []
-        self._template_response_middleware = []
-        self._middleware_chain = convert_exception_to_response(self._get_response)
+        for kind in ("view", "exception", "template_response"):
+            setattr(self, f"_{kind}_middleware", [])
+        straight = self._get_response  # type: ignore[attr-defined]  # the stubs leave it out
+        self._middleware_chain = convert_exception_to_response(straight)
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         """Answer, and say how long the answer is: a connection stays open for the next event."""

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from governance.errors import ColophonError
 
 SQL, FILES = "sql", "files"
+CATALOGUED = {SQL, "iceberg"}
 
 
 class StorageAddressUnusableError(ColophonError):
@@ -21,9 +22,12 @@ def check_address(*, kind: str, address: str) -> None:
     """
     if "\x00" in address:
         raise StorageAddressUnusableError("the address holds the character U+0000")
-    if kind == SQL:
+    if kind in CATALOGUED:
         _check_sql(address)
-    else:
+    elif kind == "http":
+        if not address.startswith(("https://", "http://")):
+            raise StorageAddressUnusableError("the address is not https://:KEY@host/base")
+    elif kind != "manual":  # a person needs no address
         _check_files(address)
 
 

@@ -1,10 +1,11 @@
 """Addresses of the consent app; none ends in a slash, each list stands beside its views."""
 
-from consent.api import decisions, gate, membership, notices, request_urls, subjects
+from consent.api import decisions, gate, membership, notices, receipts, request_urls, subjects
 
 urlpatterns = [
     *subjects.urlpatterns,
     *decisions.urlpatterns,
+    *receipts.urlpatterns,
     *notices.urlpatterns,
     *membership.urlpatterns,
     *gate.urlpatterns,

@@ -10,7 +10,11 @@ from consent.connectors.base import Connector, StorageKindUnknownError
 
 # By name, so that pyarrow and SQLAlchemy are loaded by those who use them and not at start-up.
 _CONNECTORS: Final = {
+    "delta": "consent.connectors.delta:DeltaConnector",
     "files": "consent.connectors.files:FilesConnector",
+    "http": "consent.connectors.http:HttpConnector",
+    "iceberg": "consent.connectors.iceberg:IcebergConnector",
+    "manual": "consent.connectors.manual:ManualConnector",
     "sql": "consent.connectors.sql:SqlConnector",
 }
 

@@ -14,6 +14,25 @@ _UUID: Final = pa.binary(16)
 _TEXT: Final = pa.large_string()
 
 
+def type_at(schema: Any, path: list[str]) -> Any:
+    """Return the type of the column that these names lead to, else None."""
+    kind = schema
+    for name in path:
+        if kind is not schema and not pa.types.is_struct(kind):
+            return None
+        at = kind.get_field_index(name)  # -1 also when there are two of that name
+        if at < 0:
+            return None
+        kind = kind.field(at).type
+    return kind
+
+
+def at(batch: Any, path: list[str]) -> Any:
+    """Return the column that these names lead to; whose struct is NULL is NULL."""
+    column = batch.column(path[0])
+    return pc.struct_field(column, path[1:]) if path[1:] else column
+
+
 def wanted(values: frozenset[str], kind: Any) -> Any:
     """Return, sorted, those values that a column of this type can hold, to look them up."""
     plain = _identifier_type(kind)

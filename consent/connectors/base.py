@@ -18,13 +18,17 @@ JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON
 class Place:
     """Where a dataset lies: ``location`` within the storage at ``address``.
 
-    ``subject_column`` names the column whose values, as text, identify people.
+    ``subject_column`` names the column whose values, as text, identify people. ``options`` are what
+    a kind lets its owner choose; each connector's module says which. ``step`` is the same in every
+    attempt of the same work, so that the other side can recognise a repetition.
     """
 
     kind: str
     address: str = field(repr=False)  # may hold a password
     location: str
     subject_column: str
+    options: Mapping[str, JSON] = field(default_factory=dict, repr=False)
+    step: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ bytes that are not UTF-8 come out as they went in. An empty cell is NULL, so it 
 """
 
 import csv
-import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from consent.connectors.formats import Inspection, MisfitError, NoSubjectColumnError
 from consent.connectors.identifiers import in_chunks
+from consent.connectors.packing import packed, unpacked
 
 BATCH: Final = 10_000
 LONGEST: Final = 16 << 20  # characters in one line or cell; more is a lost quote, not a record
@@ -67,19 +67,12 @@ class CsvFormat:
 
     @contextmanager
     def _reading(self, source: BinaryIO) -> Iterator[TextIOWrapper]:
-        source.seek(0)
-        plain = cast("BinaryIO", gzip.GzipFile(fileobj=source)) if self.gzipped else source
-        with _text(plain) as text:
+        with unpacked(source, gzipped=self.gzipped) as plain, _text(plain) as text:
             yield text
 
     @contextmanager
     def _writing(self, draft: BinaryIO) -> Iterator[TextIOWrapper]:
-        if not self.gzipped:
-            with _text(draft) as text:
-                yield text
-            return
-        packed = gzip.GzipFile(filename="", mode="wb", fileobj=draft, compresslevel=6)
-        with packed, _text(cast("BinaryIO", packed)) as text:
+        with packed(draft, gzipped=self.gzipped) as plain, _text(plain) as text:
             yield text
 
 

@@ -25,9 +25,10 @@ def translated(name: str, column: str, *, writing: bool = False) -> Iterator[Non
     """Turn what stores and formats raise into a ``ConnectorError`` about this file."""
     try:
         yield
-    except NoSubjectColumnError:
+    except NoSubjectColumnError as error:
         kind: type[base.ConnectorError] = base.SubjectColumnMissingError
-        text = f"Register the column of {name} that identifies people: not one is named {column}."
+        there = f"{error} of {name}" if str(error) else name
+        text = f"Register the column of {there} that identifies people: not one is named {column}."
     except MisfitError as error:
         kind, text = base.StorageUnreadableError, f"For {name}: {error}, then try again."
     except OSError as error:

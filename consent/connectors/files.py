@@ -1,4 +1,4 @@
-"""Files of a folder or an object store: Parquet and CSV, known by their suffix.
+"""Files of a folder or an object store: Parquet, CSV and JSON lines, known by their suffix.
 
 The address is the root (``/abs/folder``, ``file:///abs/folder``, ``s3://bucket/prefix``), the
 location a path or a pattern below it (``patients.csv``, ``patients/*.parquet``, ``**/*.csv``).
@@ -8,7 +8,7 @@ not touched; a file that loses all its rows remains, empty, with its schema.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, Final, cast
 
@@ -26,6 +26,7 @@ from consent.connectors.csv import CsvFormat
 from consent.connectors.file_errors import translated
 from consent.connectors.folder import Folder
 from consent.connectors.formats import Format, MisfitError
+from consent.connectors.jsonl import JsonlFormat
 from consent.connectors.objects import Objects
 from consent.connectors.parquet import ParquetFormat
 from consent.connectors.store import Rewrite, Store
@@ -34,9 +35,15 @@ _FORMATS: Final[dict[str, Format]] = {
     ".parquet": ParquetFormat(),
     ".csv": CsvFormat(),
     ".csv.gz": CsvFormat(gzipped=True),
+    ".jsonl": JsonlFormat(),
+    ".ndjson": JsonlFormat(),
+    ".jsonl.gz": JsonlFormat(gzipped=True),
+    ".ndjson.gz": JsonlFormat(gzipped=True),
 }
 # Engines keep bounds of every file in it: identifiers, which a rewrite would leave there.
 _SUMMARY: Final = "_metadata"
+# Where table formats keep their log, below the table's folder.
+_LOGS: Final = {"delta": "_delta_log", "iceberg": "metadata/*.metadata.json"}
 
 
 class FilesConnector(Connector):
@@ -44,14 +51,14 @@ class FilesConnector(Connector):
 
     def members(self, place: Place) -> Iterator[list[str]]:
         """Stream file by file."""
-        store = _store(place)
+        store = store_of(place)
         for name, form in _files(store, place).items():
             with translated(name, place.subject_column), store.reading(name) as source:
                 yield from form.members(source, place.subject_column)
 
     def locate(self, place: Place, values: frozenset[str]) -> Located:
         """Count, believing the statistics in Parquet files."""
-        store = _store(place)
+        store = store_of(place)
         found = {
             name: _hits(store, name, form, place, values)
             for name, form in _files(store, place).items()
@@ -60,10 +67,11 @@ class FilesConnector(Connector):
 
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
         """Rewrite the files that hold these people; an error carries what was done before it."""
-        store = _store(place)
+        store = store_of(place)
         files = _files(store, place)
         done: list[dict[str, JSON]] = []
         with translated(place.location, place.subject_column, writing=True):
+            _check_ownerless(store, files)
             store.sweep(files)
         for name, form in files.items():
             try:
@@ -76,14 +84,15 @@ class FilesConnector(Connector):
 
     def verify(self, place: Place, values: frozenset[str]) -> int:
         """Read every identifier of every file, believing no statistics."""
-        store, column, rows = _store(place), place.subject_column, 0
+        store, column, rows = store_of(place), place.subject_column, 0
         for name, form in _files(store, place).items():
             with translated(name, column), store.reading(name) as source:
                 rows += form.inspect(source, column, values).hits
         return rows
 
 
-def _store(place: Place) -> Store:
+def store_of(place: Place) -> Store:
+    """Open the root that the address names."""
     scheme, _, rest = place.address.rpartition("://")
     local = scheme in {"", "file"}
     if "::" in place.address or (local and not rest.startswith("/")):
@@ -109,11 +118,34 @@ def _files(store: Store, place: Place) -> dict[str, Format]:
         elif not name.endswith("/") and not base.startswith((".", "_")):
             known = ", ".join(_FORMATS)
             raise StorageUnreadableError(f"Narrow the pattern to {known}: {name} is none of them.")
+    _check_no_partition(files, place)
     if not files:
         raise StorageMissingError(
             f"Restore {place.location} or unregister it: there is no such file."
         )
     return files
+
+
+def _check_no_partition(names: Iterable[str], place: Place) -> None:
+    """Refuse folders such as ``person=ann``: no rewrite would take the name away."""
+    marks = f"{place.subject_column}=".casefold()
+    if any(part.casefold().startswith(marks) for name in names for part in name.split("/")[:-1]):
+        raise StorageUnreadableError(
+            f"Have the owner of {place.location} delete the person's partitions: "
+            f"{place.subject_column} is in the names of folders, so the files cannot be rewritten."
+        )
+
+
+def _check_ownerless(store: Store, names: Iterable[str]) -> None:
+    """Refuse the files of a table format, whose own log would no longer fit them."""
+    folders = {folder.as_posix() for name in names for folder in PurePosixPath(name).parents}
+    for folder in sorted(folders):
+        for kind, log in _LOGS.items():
+            if store.names(log if folder == "." else f"{folder}/{log}"):
+                raise StorageUnreadableError(
+                    f"Register {folder} as a storage of kind {kind}: it is a table of that format, "
+                    "which rewriting its files one by one would break."
+                )
 
 
 def _hits(store: Store, name: str, form: Format, place: Place, values: frozenset[str]) -> int:
@@ -136,7 +168,7 @@ def _rewritten(
         if form.inspect(rewrite.draft, column, values) != was.without_hits():
             raise MisfitError("have its owner erase the rows: it would not keep its schema")
         evidence = _figures(name, rewrite, was.rows, was.rows - was.hits)
-        rewrite.publish()
+        evidence |= rewrite.publish()
     return [evidence]
 
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import partial
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from consent.connectors.base import (
+    JSON,
     LocationEscapesStorageError,
     StorageBusyError,
     StorageUnreachableError,
@@ -62,6 +63,14 @@ class Folder:
         with _held(target, name) as source, _draft(target.parent) as (path, draft):
             seen = os.fstat(source.fileno())
             yield Rewrite(source, draft, partial(_publish, path, draft, target, seen, name))
+
+    def url(self, name: str) -> tuple[str, dict[str, str]]:
+        """Return the real path; it needs no options."""
+        return str(self._inside(name)), {}
+
+    def remove(self, name: str) -> None:
+        """Delete it."""
+        self._inside(name).unlink()
 
     def sweep(self, names: Iterable[str]) -> None:
         """Remove the drafts of the dead; those of the living are locked."""
@@ -129,7 +138,9 @@ def _draft(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
             path.unlink(missing_ok=True)
 
 
-def _publish(path: Path, draft: BinaryIO, target: Path, seen: os.stat_result, name: str) -> None:
+def _publish(
+    path: Path, draft: BinaryIO, target: Path, seen: os.stat_result, name: str
+) -> Mapping[str, JSON]:
     """Put the draft in the file's place, surviving a power cut as either one or the other."""
     draft.flush()
     made = os.fstat(draft.fileno())
@@ -146,6 +157,7 @@ def _publish(path: Path, draft: BinaryIO, target: Path, seen: os.stat_result, na
         os.fsync(folder)
     finally:
         os.close(folder)
+    return {}
 
 
 def _locked(file: BinaryIO, patience: float) -> bool:

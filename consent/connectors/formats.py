@@ -43,7 +43,7 @@ class Format(Protocol):
 
 
 class NoSubjectColumnError(Exception):
-    """The file does not have exactly one such column."""
+    """The file does not have exactly one such column; the message may name the line."""
 
 
 class MisfitError(Exception):

@@ -2,7 +2,7 @@
 
 Kept in a rewrite: order and values of the other rows, the Arrow and the Parquet schema, metadata
 (pandas', Spark's), codec, dictionary encoding, statistics, page index, sort order and row groups.
-Not kept: bloom filters, compression level and the name of the program that wrote the file.
+Bloom filters are made anew. Not kept: compression level and the name of the writing program.
 """
 
 import re
@@ -31,7 +31,7 @@ _SAME_MEANING: Final = re.compile(
 
 
 class ParquetFormat:
-    """See the module; the subject column is a top-level one."""
+    """See the module; dots in the subject column lead into structs (``user.id``)."""
 
     def members(self, source: BinaryIO, column: str) -> Iterator[list[str]]:
         """Read nothing but the subject column."""
@@ -43,14 +43,14 @@ class ParquetFormat:
     def hits(self, source: BinaryIO, column: str, values: frozenset[str]) -> int:
         """Read the subject column of the row groups that may hold these people."""
         file = _opened(source, column)
-        wanted = arrow.wanted(values, file.schema_arrow.field(column).type)
+        wanted = arrow.wanted(values, _path(file, column)[1])
         groups = _groups_that_may_hold(file, column, wanted)
         return _count(_identifiers(file, column, groups), wanted)
 
     def inspect(self, source: BinaryIO, column: str, values: frozenset[str]) -> Inspection:
         """Read the whole subject column, whatever the statistics say."""
         file = _opened(source, column)
-        wanted = arrow.wanted(values, file.schema_arrow.field(column).type)
+        wanted = arrow.wanted(values, _path(file, column)[1])
         found = _count(_identifiers(file, column, range(file.num_row_groups)), wanted)
         return Inspection(file.metadata.num_rows, found, _schema(file))
 
@@ -59,14 +59,14 @@ class ParquetFormat:
     ) -> Inspection:
         """Write the row groups anew; one that loses all its rows disappears."""
         file = _opened(source, column)
-        wanted = arrow.wanted(values, file.schema_arrow.field(column).type)
+        wanted = arrow.wanted(values, _path(file, column)[1])
         vanishing = _vanishing(file, column, wanted)
-        erased = 0
+        erased, (path, _) = 0, _path(file, column)
         with pq.ParquetWriter(draft, file.schema_arrow, **_settings(file)) as writer:
             if about := _unstored_metadata(file):
                 writer.add_key_value_metadata(about)
             for batch in _batches(file):
-                theirs = arrow.belongs(batch.column(column), wanted)
+                theirs = arrow.belongs(arrow.at(batch, path), wanted)
                 found = pc.sum(theirs).as_py() or 0
                 erased += found
                 kept = arrow.kept(batch, pc.invert(theirs)) if found else batch
@@ -78,16 +78,27 @@ class ParquetFormat:
 def _opened(source: BinaryIO, column: str) -> Any:
     source.seek(0)
     file = pq.ParquetFile(source)
-    if file.schema_arrow.get_field_index(column) < 0:  # also when there are two of that name
-        raise NoSubjectColumnError
+    _path(file, column)
     return file
+
+
+def _path(file: Any, column: str) -> tuple[list[str], Any]:
+    """Return the names that lead to the one column meant, and its type."""
+    schema, names = file.schema_arrow, column.split(".")
+    paths = [each for each in ([column], names) if arrow.type_at(schema, each) is not None]
+    if len(names) == 1:
+        paths = paths[:1]
+    if len(paths) != 1:  # none, or several: of one name, or one with dots and one nested
+        raise NoSubjectColumnError
+    return paths[0], arrow.type_at(schema, paths[0])
 
 
 def _identifiers(
     file: Any, column: str, groups: Iterable[int], batch_size: int = SCAN
 ) -> Iterator[Any]:
+    path, _ = _path(file, column)
     for batch in file.iter_batches(batch_size, row_groups=list(groups), columns=[column]):
-        yield batch.column(column)
+        yield arrow.at(batch, path)
 
 
 def _count(identifiers: Iterator[Any], wanted: Any) -> int:
@@ -134,8 +145,9 @@ def _vanishing(file: Any, column: str, wanted: Any) -> dict[str, Any]:
 
 def _masked(file: Any, column: str, names: list[str], wanted: Any) -> Iterator[tuple[Any, Any]]:
     if names:
+        path, _ = _path(file, column)
         for batch in file.iter_batches(SCAN, columns=list({column, *names})):
-            yield batch, arrow.belongs(batch.column(column), wanted)
+            yield batch, arrow.belongs(arrow.at(batch, path), wanted)
 
 
 def _settings(file: Any) -> dict[str, Any]:
@@ -143,8 +155,12 @@ def _settings(file: Any) -> dict[str, Any]:
     metadata, group = file.metadata, file.metadata.row_group(0)
     leaves = [file.schema.column(each) for each in range(len(file.schema))]
     columns = [group.column(each) for each in range(group.num_columns)]
+    filtered = [c.path_in_schema for c in columns if getattr(c, "bloom_filter_offset", None)]
+    distinct = max(metadata.row_group(each).num_rows for each in range(metadata.num_row_groups))
     legacy = any(each.path_in_schema.endswith(".item") for each in columns)
+    remade = {"bloom_filter_options": {each: {"ndv": distinct} for each in filtered}}
     return {
+        **(remade if filtered else {}),
         "version": "1.0" if metadata.format_version == "1.0" else "2.6",
         "compression": {each.path_in_schema: _codec(each.compression) for each in columns},
         "use_dictionary": [each.path_in_schema for each in columns if each.has_dictionary_page],

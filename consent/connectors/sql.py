@@ -1,15 +1,19 @@
-"""Tables in SQL databases, through SQLAlchemy; tried on PostgreSQL and SQLite.
+"""Tables in SQL databases, through SQLAlchemy; tried on PostgreSQL, SQLite and DuckDB.
 
 A location is ``table`` or ``schema.table``. A part is taken literally, with its case and spaces,
 up to the next dot; a part in double quotes may hold dots, and ``""`` in it stands for one quote:
 ``"odd.name"``, ``archive."say ""hi"" twice"``.
+
+Rows are deleted, unless the option ``set`` says what to put into which columns instead:
+``{"set": {"patient_id": null, "note": "[erased]"}}``. It must name the subject column, or the rows
+would still be that person's.
 
 Deleted rows leave the table. SQLite's are overwritten too; PostgreSQL frees dead rows when it
 vacuums, and other databases when they see fit.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +25,9 @@ from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
-from consent.connectors import identifiers
+from consent.connectors import duckdb_sql, identifiers
 from consent.connectors.base import (
+    JSON,
     Connector,
     Erased,
     Located,
@@ -38,6 +43,7 @@ STREAM: Final = 10_000  # rows per round trip
 WAIT: Final = 5  # seconds, to connect and for a lock
 LONGEST_STATEMENT: Final = 600  # seconds
 
+_CHECKPOINTS: Final = {"sqlite": "PRAGMA wal_checkpoint(TRUNCATE)", "duckdb": "CHECKPOINT"}
 _PART = re.compile(r'(?:"((?:[^"]|"")+)"|([^".][^.]*))(\.|$)')
 # What SQLite would read as a number when it compares with a numeric column.
 _NUMERIC = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
@@ -60,15 +66,19 @@ class SqlConnector(Connector):
         return Located(rows, (place.location,) if rows else ())
 
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
-        """Delete in one transaction; other people's rows under a lax collation are refused."""
+        """Delete or mask in one transaction; a lax collation that takes in others is refused."""
+        masks = _masks(place)
         with _opened(place, writing=True) as subjects:
             before = _exactly(subjects, values, place)
-            deleted = subjects.delete(values)
+            deleted = subjects.mask(values, masks) if masks else subjects.delete(values)
             after = _exactly(subjects, values, place)
-            if not subjects.connection.dialect.supports_sane_rowcount:
+            if not _counts_rows(subjects.connection.dialect):
                 deleted = before - after
-        evidence = {"rows_matching_before": before, "rows_deleted": deleted}
-        evidence |= {"rows_matching_after": after}
+        done = "rows_masked" if masks else "rows_deleted"
+        evidence: dict[str, JSON] = {"rows_matching_before": before, done: deleted}
+        evidence["rows_matching_after"] = after
+        if masks:
+            evidence["columns_masked"] = sorted(masks)
         return Erased(deleted, (place.location,) if deleted else (), evidence)
 
     def verify(self, place: Place, values: frozenset[str]) -> int:
@@ -119,10 +129,41 @@ class _Subjects:
             self.connection.execute(sa.delete(self.table).where(each)).rowcount for each in chosen
         )
 
+    def mask(self, values: frozenset[str], masks: Mapping[str, Any]) -> int:
+        """Put the constants into the columns, each bound as the column's own type."""
+        if unknown := masks.keys() - self.table.c.keys():
+            raise StorageUnreadableError(
+                f"Name only columns of the table in the option set: it has no {min(unknown)}."
+            )
+        constants = {self.table.c[name]: constant for name, constant in masks.items()}
+        change = sa.update(self.table).values(constants)
+        chosen = self._chosen(values)
+        return sum(self.connection.execute(change.where(each)).rowcount for each in chosen)
+
     def _chosen(self, values: frozenset[str]) -> Iterator[sa.ColumnElement[bool]]:
         wanted = (each for each in map(self.convert, sorted(values)) if each is not None)
         for chunk in identifiers.in_chunks(wanted, CHUNK):
             yield self.column.in_(sa.bindparam("wanted", chunk, self.bound, expanding=True))
+
+
+def _masks(place: Place) -> dict[str, str | int | float | None]:
+    """Return what to put where, empty to delete; raise if the rows would stay the person's."""
+    masks = place.options.get("set", {})
+    if not isinstance(masks, Mapping) or not all(
+        each is None or isinstance(each, str | int | float) for each in masks.values()
+    ):
+        raise StorageUnreadableError(
+            'Write the option set as an object of columns and constants: {"note": null}.'
+        )
+    if masks and place.subject_column not in masks:
+        raise StorageUnreadableError(
+            f"Name {place.subject_column} in the option set too: rows that keep it are not erased."
+        )
+    return dict(masks)  # type: ignore[arg-type]
+
+
+def _counts_rows(dialect: sa.Dialect) -> bool:
+    return dialect.supports_sane_rowcount and dialect.name != "duckdb"
 
 
 def _exactly(subjects: _Subjects, values: frozenset[str], place: Place) -> int:
@@ -140,7 +181,7 @@ def _exactly(subjects: _Subjects, values: frozenset[str], place: Place) -> int:
 @contextmanager
 def _opened(place: Place, *, writing: bool = False) -> Iterator[_Subjects]:
     schema, name = split_location(place.location)
-    url = _url(place)
+    url = database_url(place)
     where = f"table {place.location} at {url.host or Path(url.database or 'this machine').name}"
     with translated(where, writing=writing), closing(_Session(url, where)) as session:
         with session.engine.begin() as connection:
@@ -170,13 +211,15 @@ class _Session:
         self.engine.dispose()
 
     def scrub(self) -> None:
-        """Empty SQLite's write-ahead log, where the rows would outlive their deletion."""
-        if self.engine.dialect.name == "sqlite":
+        """Empty the write-ahead log, where the rows would outlive their deletion."""
+        checkpoint = _CHECKPOINTS.get(self.engine.dialect.name)
+        if checkpoint:
             with self.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.exec_driver_sql(checkpoint)
 
 
-def _url(place: Place) -> sa.URL:
+def database_url(place: Place) -> sa.URL:
+    """Return the address as SQLAlchemy's; raise if it is none or its SQLite file is not there."""
     try:
         url = sa.make_url(place.address)
     except (exc.ArgumentError, ValueError):
@@ -185,8 +228,8 @@ def _url(place: Place) -> sa.URL:
         ) from None
     if url.drivername in {"postgres", "postgresql"}:
         return url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() == "sqlite":
-        # SQLite creates what it does not find, and an empty database holds nobody.
+    if url.get_backend_name() in {"sqlite", "duckdb"}:
+        # Both create what they do not find, and an empty database holds nobody.
         file = Path((url.database or "").removeprefix("file:"))
         if not file.is_file():
             raise StorageMissingError(
@@ -206,8 +249,11 @@ def _prepare(connection: sa.Connection) -> None:
 
 
 def _subjects(connection: sa.Connection, schema: str | None, name: str, place: Place) -> _Subjects:
-    columns = sa.inspect(connection).get_columns(name, schema=schema)
-    kinds = {each["name"]: each["type"] for each in columns}
+    if connection.dialect.name == "duckdb":
+        kinds = duckdb_sql.columns(connection, schema, name)
+    else:
+        columns = sa.inspect(connection).get_columns(name, schema=schema)
+        kinds = {each["name"]: each["type"] for each in columns}
     if place.subject_column not in kinds:
         raise SubjectColumnMissingError(
             f"Register the column of {place.location} that identifies people: "
@@ -216,7 +262,8 @@ def _subjects(connection: sa.Connection, schema: str | None, name: str, place: P
     kind = kinds[place.subject_column]
     kind = getattr(kind, "data_type", kind)  # a domain stands for its base type
     column: sa.ColumnClause[Any] = sa.column(place.subject_column, kind)
-    table = sa.table(name, column, schema=schema)
+    others = [sa.column(each, kinds[each]) for each in kinds if each != place.subject_column]
+    table = sa.table(name, column, *others, schema=schema)
     return _Subjects(connection, table, *_comparison(column, connection.dialect.name))
 
 

@@ -79,6 +79,24 @@ _SQLITE: Final = {
     "SQLITE_CANTOPEN": _UNREACHABLE,
     "SQLITE_": _UNREADABLE,
 }
+# Class names, since the module is optional. It has no code of its own for a file in use.
+_DUCKDB: Final = {
+    "CatalogException": _MISSING,
+    "ConstraintException": _REFUSED,
+    "TransactionException": _BUSY,
+    "InvalidInputException": _READ_ONLY,
+    "PermissionException": _READ_ONLY,
+    "InterruptException": _BUSY,
+}
+# https://mariadb.com/kb/en/mariadb-error-codes/, which MySQL shares
+_MARIADB: Final[dict[object, _Cause]] = {
+    **dict.fromkeys((1142, 1143, 1290, 1036, 1792, 1044, 1288), _READ_ONLY),
+    **dict.fromkeys((1146, 1049), _MISSING),
+    1054: _NO_COLUMN,
+    **dict.fromkeys((1205, 1213, 3024, 1969, 1020), _BUSY),
+    **dict.fromkeys((1451, 1048, 1644, 4025, 3819), _REFUSED),
+    **dict.fromkeys((1040, 1045, 2002, 2003, 2006, 2013, 1053), _UNREACHABLE),
+}
 
 
 @contextmanager
@@ -104,6 +122,12 @@ def _cause(error: exc.DBAPIError) -> _Cause:
     if isinstance(origin, sqlite3.Error):
         name = getattr(origin, "sqlite_errorname", "SQLITE_")
         return next(cause for prefix, cause in _SQLITE.items() if name.startswith(prefix))
+    module = type(origin).__module__.partition(".")[0]
+    if module in {"duckdb", "_duckdb"}:
+        return _cause_in_duckdb(origin)
+    if module == "pymysql":
+        number = origin.args[0] if origin and origin.args else None
+        return _MARIADB.get(number, _UNREADABLE)
     state = getattr(origin, "sqlstate", None)
     if state:
         return next(cause for prefix, cause in _POSTGRESQL.items() if state.startswith(prefix))
@@ -111,3 +135,10 @@ def _cause(error: exc.DBAPIError) -> _Cause:
     if isinstance(error, exc.IntegrityError):
         return _REFUSED
     return _UNREACHABLE if isinstance(error, exc.OperationalError) else _UNREADABLE
+
+
+def _cause_in_duckdb(origin: BaseException | None) -> _Cause:
+    if type(origin).__name__ == "IOException":
+        # Only its text tells a file that others have open from one that is damaged.
+        return _BUSY if "lock" in str(origin) else _UNREADABLE
+    return _DUCKDB.get(type(origin).__name__, _UNREADABLE)

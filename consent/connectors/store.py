@@ -1,21 +1,24 @@
 """What a place for files must be able to do. Names are relative to its root, with "/"."""
 
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from consent.connectors.base import LocationEscapesStorageError
+from consent.connectors.base import JSON, LocationEscapesStorageError
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A file that is written anew; the draft vanishes unless it is published."""
+    """A file that is written anew; the draft vanishes unless it is published.
+
+    Publishing returns what else must be told in the evidence.
+    """
 
     source: BinaryIO
     draft: BinaryIO
-    publish: Callable[[], None]
+    publish: Callable[[], Mapping[str, JSON]]
 
 
 class Store(Protocol):
@@ -29,6 +32,12 @@ class Store(Protocol):
 
     def rewriting(self, name: str) -> AbstractContextManager[Rewrite]:
         """Open a file to replace it as a whole; who else wants to meanwhile must wait."""
+
+    def url(self, name: str) -> tuple[str, dict[str, str]]:
+        """Return where others find it: the path or URL, and object_store's options for it."""
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
 
     def sweep(self, names: Iterable[str]) -> None:
         """Remove drafts that a killed process left beside these files."""

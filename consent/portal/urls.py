@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from consent.portal import erasing, following, me, public, sign_in
+from consent.portal import erasing, following, me, public, receipts, sign_in
 
 app_name = "portal"
 
@@ -16,6 +16,7 @@ urlpatterns = [
     path("sign-out", sign_in.leave, name="sign-out"),
     path("me", me.overview, name="me"),
     path("me/decisions", me.decide, name="decide"),
+    path("me/decisions.json", receipts.decisions_json, name="decisions-json"),
     path("me/erase", erasing.erase, name="erase"),
     path("requests/<uuid:uuid>", following.follow, name="request"),
     path("requests/<uuid:uuid>/certificate", following.certificate, name="certificate"),

@@ -21,6 +21,7 @@ from consent.selectors.subjects import digest_of
 from consent.services import subjects
 from consent.services.leases import kept_alive
 from consent.services.requests import record
+from governance.models import Storage
 from governance.selectors.registry import address_of
 from lineage.services.versions import record_erasure
 
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 BLOCKED_SECONDS = 60
 RETRY_SECONDS = 5
+A_DAY_SECONDS = 24 * 3600
+A_PERSON_IS_NEEDED = "person_needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,15 @@ class StorageDisabledError(ConnectorError):
 def _place(step: ErasureStep) -> Place:
     dataset = step.dataset
     storage = dataset.storage
-    if storage is None or not dataset.subject_column:
+    by_hand = storage is not None and storage.kind == Storage.Kind.MANUAL
+    if storage is None or not (dataset.subject_column or by_hand):
         raise NoStorageError("register the storage and the subject column, or settle it by hand")
     if not storage.enabled:
         raise StorageDisabledError("the storage is switched off: switch it on again")
-    return Place(storage.kind, address_of(storage), dataset.location, dataset.subject_column)
+    return Place(
+        storage.kind, address_of(storage), dataset.location, dataset.subject_column,
+        step=str(step.uuid),
+    )  # fmt: skip
 
 
 def _identifiers(step: ErasureStep, connector: Connector, place: Place) -> frozenset[str]:
@@ -201,6 +208,8 @@ def _finish(claim: Claim, located: int, evidence: dict[str, Any]) -> None:
 def _put_off(claim: Claim, code: str, reason: str, *, retryable: bool) -> None:
     """Say what stands in the way; an unreachable storage is tried soon, a missing one later."""
     seconds = RETRY_SECONDS * min(claim.step.attempt, 12) if retryable else BLOCKED_SECONDS
+    if code == A_PERSON_IS_NEEDED:
+        seconds = A_DAY_SECONDS
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -10,6 +10,7 @@ from governance.models.ledger import (
 )
 from governance.models.registry import Dataset, Model, Storage
 from governance.models.rules import LegalBasis, Policy, PolicyVersion, Purpose
+from governance.models.signing import SigningKey
 
 __all__ = [
     "ApiClient",
@@ -26,5 +27,6 @@ __all__ = [
     "PolicyVersion",
     "Purpose",
     "Scope",
+    "SigningKey",
     "Storage",
 ]

@@ -18,6 +18,10 @@ class Storage(models.Model):
 
         SQL = "sql", "SQL database (SQLAlchemy address)"
         FILES = "files", "files or an object store (fsspec address)"
+        DELTA = "delta", "Delta Lake tables (address of their folder or bucket)"
+        ICEBERG = "iceberg", "Iceberg tables (SQLAlchemy address of their catalogue)"
+        HTTP = "http", "an owner's endpoint (HTTPS address with a shared key)"
+        MANUAL = "manual", "only a person reaches it"
 
     uuid = public_id()
     name = models.TextField(unique=True)
@@ -29,7 +33,8 @@ class Storage(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(kind__in=["sql", "files"]), name="governance_storage_kind_known"
+                condition=Q(kind__in=["sql", "files", "delta", "iceberg", "http", "manual"]),
+                name="governance_storage_kind_known",
             ),
         ]
 

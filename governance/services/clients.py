@@ -161,8 +161,13 @@ class KeysInHand:
 class Writer(Protocol):
     """Who writes: a key, or a source that signs. ``namespaces`` bounds it; empty is no bound."""
 
-    client_id: int
-    namespaces: list[str]
+    @property
+    def client_id(self) -> int:
+        """Whose rows they become."""
+
+    @property
+    def namespaces(self) -> list[str]:
+        """What it may write to."""
 
 
 def may_write(key: Writer, namespace: str) -> bool:

@@ -42,7 +42,7 @@ class DeadLetterWhole(DeadLetterOut):
 class DeadLettersIn(serializers.Serializer[Any]):
     """Which dead letters to list."""
 
-    code = serializers.CharField(required=False, default="")
+    code = serializers.CharField(required=False, default="", allow_blank=True)
     cursor = serializers.CharField(required=False, default=None)
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=pages.MOST)
 
@@ -60,7 +60,7 @@ class ReplayIn(serializers.Serializer[Any]):
     ids = serializers.ListField(
         child=serializers.UUIDField(), required=False, default=list, max_length=MOST_AT_A_TIME
     )
-    code = serializers.CharField(required=False, default="")
+    code = serializers.CharField(required=False, default="", allow_blank=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse to replay everything by leaving everything out."""
@@ -81,7 +81,9 @@ class DeadLetters(APIView):
 
     scopes = {"GET": Scope.LINEAGE_WRITE}
 
-    @extend_schema(parameters=[DeadLettersIn], responses=DeadLettersOut)
+    @extend_schema(
+        operation_id="dead_letters", parameters=[DeadLettersIn], responses=DeadLettersOut
+    )
     def get(self, request: Request) -> Response:
         """List them, the oldest first."""
         asked = DeadLettersIn(data=request.query_params)
@@ -97,7 +99,7 @@ class DeadLetter(APIView):
 
     scopes = {"GET": Scope.LINEAGE_WRITE}
 
-    @extend_schema(responses=DeadLetterWhole)
+    @extend_schema(operation_id="dead_letter", responses=DeadLetterWhole)
     def get(self, request: Request, event: UUID) -> Response:
         """Show why it is one, and its outline."""
         found = selectors.dead_letter(client=key_of(request).client, uuid=event)

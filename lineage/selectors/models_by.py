@@ -29,7 +29,7 @@ def owner(name: str) -> list[int]:
 
 
 def tag(key: str, value: str = "") -> list[int]:
-    """Return the model versions that descend from data that carries a tag, as a whole or in part."""
+    """Return the model versions that descend from data with a tag, on all of it or on a field."""
     return _falling(set(model_versions_holding(called(_tagged(key, value)))))
 
 

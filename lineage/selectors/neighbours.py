@@ -107,11 +107,9 @@ def _asked(start: set[int], runs: tuple[int, ...], question: Question) -> Graph:
 
 
 def _touched(runs: Collection[int], *, read: bool) -> set[int]:
-    if read:
-        found = RunInput.objects.filter(run__in=runs).values_list("dataset_id", flat=True)
-    else:
-        written = DatasetVersion.objects.filter(run__in=runs)
-        found = written.values_list("dataset_id", flat=True)
+    rows = RunInput.objects.filter(run__in=runs) if read else None
+    written = DatasetVersion.objects.filter(run__in=runs)
+    found = (written if rows is None else rows).values_list("dataset_id", flat=True)
     return set(identities(set(found)).values())
 
 

@@ -114,8 +114,9 @@ def remember(*, source: Source, message_id: str, body: bytes) -> None:
     digest = hashlib.sha256(body).digest()
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM lineage_sourcemessage WHERE received_at < clock_timestamp() - %s",
-            [timedelta(seconds=2 * signatures.TOLERANCE_SECONDS)],
+            "DELETE FROM lineage_sourcemessage"
+            " WHERE received_at < clock_timestamp() - make_interval(secs => %s)",
+            [2 * signatures.TOLERANCE_SECONDS],
         )
         cursor.execute(
             """

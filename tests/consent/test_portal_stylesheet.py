@@ -1,6 +1,7 @@
 """The colours can be told apart, in the light and in the dark (WCAG 2.2, AA)."""
 
 import re
+from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
@@ -11,8 +12,7 @@ TEXT, PARTS = 4.5, 3.0
 def stylesheet() -> str:
     found = finders.find("colophon.css")
     assert isinstance(found, str)
-    with open(found, encoding="utf-8") as file:
-        return re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+    return re.sub(r"/\*.*?\*/", "", Path(found).read_text(encoding="utf-8"), flags=re.S)
 
 
 def palettes() -> list[dict[str, str]]:
@@ -46,7 +46,8 @@ def test_there_is_a_palette_for_light_dark_and_paper():
 @pytest.mark.parametrize(
     ("front", "back", "least"),
     [
-        ("ink", "paper", 7.0), ("ink", "leaf", 7.0), ("soft", "paper", TEXT), ("soft", "leaf", TEXT),
+        ("ink", "paper", 7.0), ("ink", "leaf", 7.0),
+        ("soft", "paper", TEXT), ("soft", "leaf", TEXT),
         ("rubric", "paper", TEXT), ("rubric", "leaf", TEXT), ("on-rubric", "rubric", TEXT),
         ("edge", "paper", PARTS), ("edge", "leaf", PARTS),
     ],

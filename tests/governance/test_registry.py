@@ -82,7 +82,7 @@ def test_an_address_that_something_here_can_open_is_accepted(kind, address):
         ("sql", "s3cret://u:p@h/d"),
         ("sql", "postgresql+s3cret://u:p@h/d"),
         ("sql", "postgresql://u:s3cret@h:port/d"),
-        ("sql", "mysql+pymysql://u:s3cret@h/d"),
+        ("sql", "oracle+oracledb://u:s3cret@h/d"),
         ("sql", ""),
         ("files", "relative/s3cret"),
         ("files", "s3cret://bucket"),

@@ -3,6 +3,7 @@
 import json
 from argparse import ArgumentParser
 from dataclasses import asdict
+from io import StringIO
 from typing import Any
 from uuid import UUID
 
@@ -57,7 +58,9 @@ class Command(BaseCommand):
         table = Table("id", "client", "reason", "received", title=f"{found.count()} dead letters")
         for row in rows:
             table.add_row(row["id"], row["client"], row["reason"], row["received_at"])
-        Console(file=self.stdout._out).print(table)  # noqa: SLF001 the stream that Django wraps
+        with Console(file=StringIO(), width=120) as page, page.capture() as written:
+            page.print(table)
+        self.stdout.write(written.get())
 
     def _replay(self, ids: list[UUID], as_json: bool) -> None:
         parts = [ids[at : at + BATCH] for at in range(0, len(ids), BATCH)]

@@ -3,6 +3,7 @@
 import json
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date, timedelta
+from io import StringIO
 from typing import Any
 
 from django.conf import settings
@@ -50,7 +51,9 @@ class Command(BaseCommand):
         for each in known:
             fate = ("would go" if options["dry_run"] else "dropped") if each in going else "kept"
             table.add_row(f"{each.month:%Y-%m}", f"{each.runs:,}", f"{each.bytes / 1e6:,.1f}", fate)
-        Console(file=self.stdout._out).print(table)  # noqa: SLF001 the stream that Django wraps
+        with Console(file=StringIO(), width=120) as page, page.capture() as written:
+            page.print(table)
+        self.stdout.write(written.get())
         if first is not None:
             self.stdout.write(f"{emptied} raw bodies emptied")
 
