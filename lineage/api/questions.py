@@ -317,7 +317,7 @@ class SearchIn(serializers.Serializer[Any]):
     """What to look for; ``offset`` is where a page begins."""
 
     q = serializers.CharField(max_length=200)
-    kind = serializers.ChoiceField(choices=searching.KINDS, required=False, default="")
+    kind = serializers.ChoiceField(choices=searching.KINDS, required=False)
     offset = serializers.IntegerField(required=False, default=0, min_value=0, max_value=10_000)
     limit = serializers.IntegerField(
         required=False, default=20, min_value=1, max_value=searching.MOST
@@ -354,6 +354,8 @@ class Search(APIView):
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
         limit, offset = wanted["limit"], wanted["offset"]
-        found = searching.search(wanted["q"], kind=wanted["kind"], offset=offset, limit=limit)
+        found = searching.search(
+            wanted["q"], kind=wanted.get("kind", ""), offset=offset, limit=limit
+        )
         following = offset + limit if len(found) > limit else None
         return Response(HitsOut({"results": found[:limit], "next_offset": following}).data)

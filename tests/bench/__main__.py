@@ -22,14 +22,14 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
     django.setup()
 
-    from tests.bench import lineage
+    from tests.bench import applying, lineage
     from tests.bench.place import own_database
 
     console = Console()
     scale = os.environ.get("BENCH_SCALE", "small")
     rows: list[Row] = []
     with own_database() as environment:
-        for measure in (lineage.ingest_single, lineage.apply):
+        for measure in (lineage.ingest_single, lineage.ingest_batch, applying.apply):
             with console.status(f"{measure.__name__} …"):
                 row = measure(scale=scale, environment=environment)
             rows.append(row)

@@ -9,20 +9,17 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import psycopg
-from django.db import transaction
 
-from governance.models import ApiKey, Dataset
 from governance.services.clients import issue_key
-from lineage.models import DatasetFacet, DatasetVersion, InboxEvent, Job, Run, RunInput
-from lineage.openlineage import parse, parse_time
-from lineage.services.apply import apply_ready
-from lineage.services.inbox import accept
+from lineage.models import InboxEvent
 from tests.bench.place import web
 from tests.bench.row import Row
 from tests.factories.events import at
 
 CONNECTIONS = 4
+BATCH = 500
 COLUMNS = [{"name": f"column_{n}", "type": "varchar(255)", "fields": []} for n in range(10)]
 
 
@@ -68,6 +65,59 @@ def ingest_single(*, scale: str, environment: dict[str, str]) -> Row:
         "ingest_single", ours, "events/s", "psycopg INSERT and commit", theirs, scale,
         "0.5, 1,000/s",
     )  # fmt: skip
+
+
+def ingest_batch(*, scale: str, environment: dict[str, str]) -> Row:
+    """Accept events durably over HTTP, 500 a request."""
+    count = 10_000 if scale == "small" else 100_000
+    bearer = issue_key(client_name="bench", scopes=["lineage:write"]).bearer
+    with web(environment) as port:
+        post_batches(port, bearer, batches(bodies(2000, start=2 * 10**6)))
+        before = InboxEvent.objects.count()
+        sent = bodies(count, start=3 * 10**6)
+        requests = batches(sent)
+        ours = rate(count, lambda: post_batches(port, bearer, requests))
+    assert InboxEvent.objects.count() == before + count
+    theirs = rate(count, lambda: copy_all(environment["DATABASE_URL"], sent))
+    return Row(
+        "ingest_batch", ours, "events/s", "psycopg COPY and commit, 500 a time", theirs, scale,
+        "5,000/s",
+    )  # fmt: skip
+
+
+def batches(sent: list[bytes]) -> list[bytes]:
+    """Return JSON arrays of 500 events each."""
+    return [b"[" + b",".join(part) + b"]" for part in parts(sent)]
+
+
+def parts(sent: list[bytes]) -> list[list[bytes]]:
+    return [sent[first : first + BATCH] for first in range(0, len(sent), BATCH)]
+
+
+def post_batches(port: int, bearer: str, requests: list[bytes]) -> None:
+    def post(share: list[bytes]) -> None:
+        for body in share:
+            headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+            answer = wire.post("/api/v1/lineage/batch", content=body, headers=headers)
+            assert answer.status_code == 204, answer.text[:200]
+
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as wire:
+        in_shares(post, requests)
+
+
+def copy_all(url: str, sent: list[bytes]) -> None:
+    with psycopg.connect(url, autocommit=True) as wire:
+        wire.execute("DROP TABLE IF EXISTS bare")
+        wire.execute("CREATE TABLE bare (id bigint GENERATED ALWAYS AS IDENTITY, body bytea)")
+
+    def copy(share: list[bytes]) -> None:
+        with psycopg.connect(url, autocommit=True) as wire:
+            for part in parts(share):
+                with wire.cursor().copy("COPY bare (body) FROM STDIN (FORMAT binary)") as rows:
+                    for body in part:
+                        rows.write_row([body])
+
+    in_shares(copy, sent)
 
 
 def post_all(port: int, bearer: str, sent: list[bytes]) -> None:
@@ -119,63 +169,6 @@ def insert_all(url: str, sent: list[bytes]) -> None:
 def in_shares(work: Callable[[list[bytes]], None], sent: list[bytes]) -> None:
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(work, [sent[n::CONNECTIONS] for n in range(CONNECTIONS)]))
-
-
-def apply(*, scale: str, environment: dict[str, str]) -> Row:
-    """Apply accepted events to the graph in one process."""
-    count = 10_000 if scale == "small" else 100_000
-    InboxEvent.objects.all().delete()
-    key = issue_key(client_name="bench", scopes=["lineage:write"]).key
-    fill(key, count, start=0)
-    ours = rate(count, apply_everything)
-    assert Run.objects.count() == count
-    few = count // 50
-    theirs = rate(few, lambda: apply_by_orm([event(2 * 10**6 + n) for n in range(few)]))
-    return Row("apply", ours, "events/s", "update_or_create by the ORM", theirs, scale, "30")
-
-
-def fill(key: ApiKey, count: int, start: int) -> None:
-    for first in range(start, start + count, 500):
-        accept(key=key, events=[event(n) for n in range(first, min(first + 500, start + count))])
-
-
-def apply_everything() -> None:
-    while apply_ready():
-        pass
-
-
-def apply_by_orm(events: list[dict[str, Any]]) -> None:
-    """Do the same, row by row, as one would write it first."""
-    for raw in events:
-        parsed = parse(raw, now=parse_time("2100-01-01T00:00:00Z"))
-        with transaction.atomic():
-            job, _ = Job.objects.get_or_create(namespace=parsed.job[0], name=parsed.job[1])
-            run, _ = Run.objects.update_or_create(
-                job=job, run_id=parsed.run_id,
-                defaults={"state": parsed.state, "state_at": parsed.at, "started_at": parsed.at,
-                          "last_heard_at": parsed.at},
-            )  # fmt: skip
-            for ref in parsed.datasets():
-                dataset, _ = Dataset.objects.get_or_create(namespace=ref.namespace, name=ref.name)
-                for name, value in ref.facets.items():
-                    DatasetFacet.objects.update_or_create(
-                        dataset=dataset, name=name, defaults={"value": value, "event_at": parsed.at}
-                    )
-                DatasetVersion.objects.get_or_create(
-                    dataset=dataset, kind="origin",
-                    defaults=dict.fromkeys(("announced_at", "visible_from", "complete_at"), at(0)),
-                )  # fmt: skip
-                if ref in parsed.inputs:
-                    RunInput.objects.update_or_create(
-                        run=run, dataset=dataset, declared="", defaults={"announced_at": parsed.at}
-                    )
-                else:
-                    DatasetVersion.objects.update_or_create(
-                        dataset=dataset, run=run, kind="written",
-                        defaults=dict.fromkeys(
-                            ("announced_at", "visible_from", "complete_at"), parsed.at
-                        ),
-                    )  # fmt: skip
 
 
 def rate(count: int, work: Callable[[], None]) -> float:

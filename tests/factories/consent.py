@@ -14,7 +14,7 @@ from consent.rules import DecisionKind, DecisionSource
 from consent.services import membership, subjects
 from governance.models import Dataset
 from lineage.models import DatasetVersion
-from lineage.selectors import versions
+from lineage.selectors import identities, versions
 from lineage.services.versions import ensure_origins
 from tests.factories.governance import PurposeFactory
 
@@ -71,6 +71,7 @@ def version_after(dataset: Dataset, hours: int, name: str = "") -> DatasetVersio
     at = NOON + timedelta(hours=hours)
     return DatasetVersion.objects.create(
         kind="named", dataset=dataset, declared=name or f"v{hours}",
+        identity=identities.identity_of(dataset.pk),
         announced_at=at, visible_from=at, complete_at=at,
     )  # fmt: skip
 

@@ -132,13 +132,18 @@ class Known:
         decision = {"purpose": key, "kind": "given", "decided_at": datetime.now(UTC).isoformat(),
                     "valid_until": None, "notice_version": None, "source": "person"}  # fmt: skip
         request = {"subject": subject, "kind": "erasure", "identity_verified": False}
+        source = {"name": key, "namespaces": [key]}
+        secret = {"public_key": "", "overlap_hours": 1}
         settled = {"outcome": "by_hand", "code": "done", "reason": "by hand"}
         self.right |= {
             f"{v1}/subjects/{{uuid}}/decisions": decision, f"{v1}/requests": request,
             f"{v1}/requests/{{uuid}}/steps/{{step}}": settled,
             f"{v1}/gate/decisions/{{uuid}}/filter": {"scheme": "email", "identifiers": ["a@b.c"]},
             f"{v1}/lineage": EVENT, f"{v1}/lineage/batch": [EVENT],
+            f"{v1}/lineage/dead-letters/replay": {"ids": [str(uuid4())], "code": "x"},
+            f"{v1}/sources": source, f"{v1}/sources/{{source}}/secrets": secret,
         }  # fmt: skip
+        signing = self.make(f"{v1}/sources", source)["id"]
         notice_version = made[f"{v1}/notices"]["uuid"]
         asked = self.make(f"{v1}/requests", request)["id"]
         self.places = {
@@ -148,6 +153,7 @@ class Known:
             f"{v1}/gate/decisions/{{uuid}}/filter": {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
             f"{v1}/notices/{{uuid}}/publish": {"uuid": notice_version},
             f"{v1}/policies/{{key}}/publish": {"key": key},
+            f"{v1}/sources/{{source}}/secrets": {"source": signing},
             MEMBERS: {"uuid": made[f"{v1}/datasets"]["uuid"]},
         }
 
