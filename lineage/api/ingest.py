@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from governance.api.problems import problem
@@ -56,6 +56,8 @@ def _guarded(view: Callable[..., HttpResponse]) -> View:
                 503, "database_unavailable", "the database does not answer: send it again",
                 {"Retry-After": RETRY_SECONDS},
             )  # fmt: skip
+        except UnreadablePostError:  # the sender has gone, and nobody may read this
+            return problem(400, "body_unreadable", "the body broke off: send it again")
         except ColophonError as error:
             headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
             return problem(error.status, error.code, error.message, headers, **error.facts)
