@@ -42,11 +42,12 @@ def apply_by_orm(events: list[dict[str, Any]]) -> None:
     """Do the same, row by row, as one would write it first."""
     for raw in events:
         parsed = parse(raw, now=parse_time("2100-01-01T00:00:00Z"))
+        month = parsed.at.date().replace(day=1)
         then = dict.fromkeys(("announced_at", "visible_from", "complete_at"), parsed.at)
         with transaction.atomic():
             job, _ = Job.objects.get_or_create(namespace=parsed.job[0], name=parsed.job[1])
             run, _ = Run.objects.update_or_create(
-                job=job, run_id=parsed.run_id,
+                job=job, run_id=parsed.run_id, month=month,
                 defaults={"state": parsed.state, "state_at": parsed.at, "started_at": parsed.at,
                           "last_heard_at": parsed.at},
             )  # fmt: skip
@@ -63,8 +64,9 @@ def apply_by_orm(events: list[dict[str, Any]]) -> None:
                 )  # fmt: skip
                 if ref in parsed.inputs:
                     RunInput.objects.update_or_create(
-                        run=run, dataset=dataset, declared="", defaults={"announced_at": parsed.at}
-                    )
+                        run=run, month=month, dataset=dataset, declared="",
+                        defaults={"announced_at": parsed.at},
+                    )  # fmt: skip
                 else:
                     DatasetVersion.objects.update_or_create(
                         dataset=dataset, run=run, kind="written", defaults=known | then
