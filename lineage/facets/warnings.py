@@ -69,4 +69,6 @@ def _of_facets(kind: str, thing: Any, member: str, where: str) -> Iterator[Found
         if not isinstance(facet, dict):
             yield "facet_not_an_object", place, "a facet is an object; it was passed over"
         elif check is not None and facet.get("_deleted") is not True:
-            yield from check(facet, place)
+            found: list[Found] = []
+            check(facet, place, found)
+            yield from found
