@@ -128,7 +128,7 @@ class ModelsUsing(APIView):
             question=f"{dataset.uuid}/{found.at}",
         )  # fmt: skip
         uses = transparency.uses(found, keys)
-        shown = [dict(UseOut(use).data) for use in uses]
+        shown = [dict(each) for each in UseOut(uses, many=True).data]
         if question["path"]:
             for use, answer in zip(uses, shown, strict=True):
                 way = transparency.evidence(use.model_version, dataset)

@@ -23,6 +23,6 @@ def identities(dataset_ids: Collection[int]) -> Mapping[int, int]:
 
 def called(dataset_ids: Collection[int]) -> set[int]:
     """Return these data sets under all of their names."""
-    held = set(identities(dataset_ids).values())
-    others = Identity.objects.filter(identity__in=held).values_list("dataset_id", flat=True)
-    return set(dataset_ids) | set(others)
+    mine = Identity.objects.filter(dataset_id__in=list(dataset_ids)).values("identity")
+    names = Identity.objects.filter(identity__in=mine).values_list("dataset_id", flat=True)
+    return set(dataset_ids) | set(names)
