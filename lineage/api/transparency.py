@@ -128,7 +128,7 @@ class ModelsUsing(APIView):
             question=f"{dataset.uuid}/{found.at}",
         )  # fmt: skip
         uses = transparency.uses(found, keys)
-        shown = [dict(each) for each in UseOut(uses, many=True).data]
+        shown = [dict(each) for each in UseOut(uses, many=True).data]  # type: ignore[arg-type]
         if question["path"]:
             for use, answer in zip(uses, shown, strict=True):
                 way = transparency.evidence(use.model_version, dataset)
