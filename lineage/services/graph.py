@@ -26,8 +26,8 @@ def write(batch: Batch) -> None:
     known = runs.write(batch, jobs, datasets)
     flows.write(batch, known, jobs, datasets)
     facets.write(batch, known, jobs, datasets)
+    versions.follow_runs(sorted(known.values()))
     touched = sorted(run.pk for run in known.values())
-    versions.follow_runs(touched)
     late = identities.claim_models(batch, datasets)
     versions.make_model_versions(runs=touched, datasets={*late, *merged})
     staleness.mark(touched)
@@ -69,10 +69,13 @@ def _named_rows(table: str, insert: str, names: Iterable[Name]) -> Ids:
 
 def _known(table: str, names: list[Name]) -> Ids:
     with bulk_cursor() as cursor:
+        # A name is looked up by the index, each by itself: never by reading the whole table.
         cursor.execute(
-            f"SELECT t.namespace, t.name, t.id FROM {table} t"  # noqa: S608 a name of ours
-            " JOIN unnest(%s::text[], %s::text[]) AS seen (namespace, name)"
-            " USING (namespace, name)",
+            "SELECT seen.namespace, seen.name, known.id"
+            "  FROM unnest(%s::text[], %s::text[]) AS seen (namespace, name)"
+            f" CROSS JOIN LATERAL (SELECT t.id FROM {table} t"
+            "                       WHERE t.namespace = seen.namespace AND t.name = seen.name"
+            "                       LIMIT 1) AS known",
             [[namespace for namespace, _ in names], [name for _, name in names]],
         )
         return {(namespace, name): pk for namespace, name, pk in cursor.fetchall()}

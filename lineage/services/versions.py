@@ -1,7 +1,7 @@
 """Versions of data sets and of models: made once, and kept in step with their runs."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db import transaction
 
@@ -57,10 +57,10 @@ def name_versions(named: Sequence[tuple[int, str, datetime]]) -> None:
         )
 
 
-def follow_runs(runs: Sequence[int]) -> None:
+def follow_runs(runs: Sequence[tuple[int, date]]) -> None:
     """Set when the runs' versions can be seen and are whole, and whether they replace.
 
-    Only a completed run is believed to have replaced; one that failed may have left the rest.
+    A run is told by its key and its month. Only a completed run is believed to have replaced; one that failed may have left the rest.
     """
     with bulk_cursor() as cursor:
         cursor.execute(
@@ -70,11 +70,13 @@ def follow_runs(runs: Sequence[int]) -> None:
                    complete_at = CASE WHEN run.state >= %(ended)s THEN run.state_at
                                       ELSE run.last_heard_at END,
                    replaces = run.state = %(complete)s AND version.lifecycle = ANY(%(replacing)s)
-              FROM lineage_run AS run
-             WHERE run.id = ANY(%(runs)s) AND version.run_id = run.id
+              FROM unnest(%(runs)s::bigint[], %(months)s::date[]) AS touched (id, month)
+              JOIN lineage_run AS run USING (id, month)
+             WHERE version.run_id = touched.id
             """,
             {
-                "runs": runs,
+                "runs": [pk for pk, _ in runs],
+                "months": [month for _, month in runs],
                 "ended": int(RunState.COMPLETE),
                 "complete": int(RunState.COMPLETE),
                 "replacing": list(REPLACING),
@@ -107,9 +109,17 @@ def make_model_versions(*, runs: Collection[int], datasets: Collection[int]) -> 
     with bulk_cursor() as cursor:
         cursor.execute(
             """
+            WITH touched AS MATERIALIZED (
+                SELECT id, kind, dataset_id, complete_at, uuid FROM lineage_datasetversion
+                 WHERE run_id = ANY(%(runs)s)
+                 UNION
+                SELECT v.id, v.kind, v.dataset_id, v.complete_at, v.uuid
+                  FROM unnest(%(datasets)s::bigint[]) AS d
+                  JOIN lineage_datasetversion v ON v.identity = lineage_identity_of(d)
+            )
             INSERT INTO lineage_modelversion (model_id, version_id, stale_at)
             SELECT made.id, v.id, clock_timestamp()
-              FROM lineage_datasetversion v
+              FROM touched v
              CROSS JOIN LATERAL (
                     SELECT m.id FROM governance_model m
                      WHERE m.dataset_id = v.dataset_id
@@ -119,8 +129,6 @@ def make_model_versions(*, runs: Collection[int], datasets: Collection[int]) -> 
                              WHERE mine.dataset_id = v.dataset_id)
                      ORDER BY m.id LIMIT 1) AS made
              WHERE v.kind = 'written'
-               AND (v.run_id = ANY(%(runs)s) OR v.identity IN (
-                    SELECT lineage_identity_of(d) FROM unnest(%(datasets)s::bigint[]) AS d))
                AND NOT EXISTS (SELECT 1 FROM lineage_modelversion k WHERE k.version_id = v.id)
              ORDER BY v.complete_at, v.uuid
             ON CONFLICT (version_id) DO NOTHING
