@@ -71,11 +71,13 @@ def _known(table: str, names: list[Name]) -> Ids:
     with bulk_cursor() as cursor:
         # A name is looked up by the index, each by itself: never by reading the whole table.
         cursor.execute(
-            "SELECT seen.namespace, seen.name, known.id"
-            "  FROM unnest(%s::text[], %s::text[]) AS seen (namespace, name)"
-            f" CROSS JOIN LATERAL (SELECT t.id FROM {table} t"
-            "                       WHERE t.namespace = seen.namespace AND t.name = seen.name"
-            "                       LIMIT 1) AS known",
+            f"""
+            SELECT seen.namespace, seen.name, known.id
+              FROM unnest(%s::text[], %s::text[]) AS seen (namespace, name)
+             CROSS JOIN LATERAL (SELECT t.id FROM {table} t
+                                  WHERE t.namespace = seen.namespace AND t.name = seen.name
+                                  LIMIT 1) AS known
+            """,  # noqa: S608 a name of ours
             [[namespace for namespace, _ in names], [name for _, name in names]],
         )
         return {(namespace, name): pk for namespace, name, pk in cursor.fetchall()}

@@ -60,7 +60,8 @@ def name_versions(named: Sequence[tuple[int, str, datetime]]) -> None:
 def follow_runs(runs: Sequence[tuple[int, date]]) -> None:
     """Set when the runs' versions can be seen and are whole, and whether they replace.
 
-    A run is told by its key and its month. Only a completed run is believed to have replaced; one that failed may have left the rest.
+    A run is told by its key and its month. Only a completed run is believed to have replaced; one
+    that failed may have left the rest.
     """
     with bulk_cursor() as cursor:
         cursor.execute(
