@@ -68,24 +68,30 @@ def page_of_keys(
     limit = DEFAULT_LIMIT if limit is None else max(1, min(limit, MOST))
     start = 0
     if cursor is not None:
-        start = bisect_right(keys, -_key_in(cursor, question), key=lambda key: -key)
+        start = bisect_right(keys, -place_in(cursor, question), key=lambda key: -key)
     shown = list(keys[start : start + limit])
     if start + limit >= len(keys):
         return shown, None
-    sealed = _sealing().seal(str(shown[-1]).encode(), question)
-    return shown, base64.urlsafe_b64encode(sealed).decode()
+    return shown, cursor_at(shown[-1], question)
 
 
-def _sealing() -> SealingKey:
-    return SealingKey(secret_for("page-cursor-v1"))
+def cursor_at(place: int, question: str) -> str:
+    """Return a cursor that goes on after a place in the list that answers a question."""
+    sealed = _sealing().seal(str(place).encode(), question)
+    return base64.urlsafe_b64encode(sealed).decode()
 
 
-def _key_in(cursor: str, question: str) -> int:
+def place_in(cursor: str, question: str) -> int:
+    """Return the place that `cursor_at` was given, or raise `CursorInvalidError`."""
     try:
         sealed = base64.b64decode(cursor, altchars=b"-_", validate=True)
         return int(_sealing().open(sealed, question))
     except (binascii.Error, ValueError, UnreadableError):
         raise CursorInvalidError("the cursor is not one that this list gave out") from None
+
+
+def _sealing() -> SealingKey:
+    return SealingKey(secret_for("page-cursor-v1"))
 
 
 def _last_seen(cursor: str, kind: str, by: str) -> str:

@@ -34,7 +34,7 @@ class Query(graphene.ObjectType):
         name=graphene.String(description="OpenLineage's name in the namespace."),
     )
     datasets = page_field(
-        connection(types.Dataset),
+        types.DatasetConnection,
         "Every data set, registered or known from events.",
         namespace=graphene.String(description="Only those of this namespace."),
     )

@@ -128,6 +128,7 @@ class PolicyVersion(graphene.ObjectType):
 
 
 PolicyVersionConnection = connection(PolicyVersion)
+DatasetConnection = connection(Dataset)
 
 
 class Policy(graphene.ObjectType):

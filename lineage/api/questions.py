@@ -278,11 +278,19 @@ class TagIn(serializers.Serializer[Any]):
     key = serializers.CharField()
 
 
-class ArrivalOut(serializers.Serializer[Any]):
+class ColumnOut(serializers.Serializer[columns.Named]):
+    """A column by its names; ``field`` is empty for the data set as a whole."""
+
+    namespace = serializers.CharField()
+    name = serializers.CharField()
+    field = serializers.CharField()
+
+
+class ArrivalOut(serializers.Serializer[columns.NamedArrival]):
     """A column that a tag reached along unmasked columns, and the way, its origin first."""
 
     value = serializers.CharField()
-    way = serializers.ListField(child=serializers.JSONField())
+    way = ColumnOut(many=True)
 
 
 class ArrivalsOut(serializers.Serializer[Any]):
@@ -303,22 +311,18 @@ class TagArrivals(APIView):
         asked = TagIn(data=request.query_params)
         asked.is_valid(raise_exception=True)
         found = columns.arrivals(asked.validated_data["key"], most=MOST)
-        named = Dataset.objects.in_bulk({pk for each in found for pk, _ in each.way})
-        results = [
-            {"value": each.value,
-             "way": [{"namespace": named[pk].namespace, "name": named[pk].name, "field": field}
-                     for pk, field in each.way]}
-            for each in found
-        ]  # fmt: skip
-        return Response(ArrivalsOut({"results": results, "truncated": len(found) == MOST}).data)
+        answer = {"results": columns.named(found), "truncated": len(found) == MOST}
+        return Response(ArrivalsOut(answer).data)
 
 
 class SearchIn(serializers.Serializer[Any]):
-    """What to look for; ``offset`` is where a page begins."""
+    """What to look for."""
 
-    q = serializers.CharField(max_length=200)
-    kind = serializers.ChoiceField(choices=searching.KINDS, required=False)
-    offset = serializers.IntegerField(required=False, default=0, min_value=0, max_value=10_000)
+    q = serializers.CharField(max_length=searching.LONGEST)
+    kind = serializers.ChoiceField(
+        choices=[each.value for each in searching.Kind], required=False, default=""
+    )
+    cursor = serializers.CharField(required=False, default=None)
     limit = serializers.IntegerField(
         required=False, default=20, min_value=1, max_value=searching.MOST
     )
@@ -339,7 +343,7 @@ class HitsOut(serializers.Serializer[Any]):
     """What was found, the best first."""
 
     results = HitOut(many=True)
-    next_offset = serializers.IntegerField(allow_null=True)
+    next = serializers.CharField(allow_null=True)
 
 
 class Search(APIView):
@@ -353,9 +357,9 @@ class Search(APIView):
         asked = SearchIn(data=request.query_params)
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
-        limit, offset = wanted["limit"], wanted["offset"]
-        found = searching.search(
-            wanted["q"], kind=wanted.get("kind", ""), offset=offset, limit=limit
-        )
-        following = offset + limit if len(found) > limit else None
-        return Response(HitsOut({"results": found[:limit], "next_offset": following}).data)
+        limit, cursor = wanted["limit"], wanted["cursor"]
+        question = f"search/{wanted['kind']}/{wanted['q']}"
+        offset = pages.place_in(cursor, question) if cursor else 0
+        found = searching.search(wanted["q"], kind=wanted["kind"], offset=offset, limit=limit)
+        following = pages.cursor_at(offset + limit, question) if len(found) > limit else None
+        return Response(HitsOut({"results": found[:limit], "next": following}).data)

@@ -89,6 +89,7 @@ class UsesOut(serializers.Serializer[Any]):
     results = UseOut(many=True)
     total = serializers.IntegerField()
     next = serializers.CharField(allow_null=True)
+    truncated = serializers.BooleanField()
     pending = PendingOut()
 
 
@@ -135,8 +136,9 @@ class ModelsUsing(APIView):
                 answer["path"] = StepOut(way, many=True).data
         pending = PendingOut(transparency.pending()).data
         return Response(
-            {"results": shown, "total": len(found.keys), "next": following, "pending": pending}
-        )
+            {"results": shown, "total": len(found.keys), "next": following,
+             "truncated": found.truncated, "pending": pending}
+        )  # fmt: skip
 
 
 class DatasetsIn(APIView):

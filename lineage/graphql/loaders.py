@@ -1,6 +1,6 @@
 """What lineage looks up for many nodes at once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -14,6 +14,7 @@ from governance.selectors import registry
 from lineage.graphql.ways import ways
 from lineage.models import DatasetVersion, Job, ModelVersion, Provenance, Run, RunInput
 from lineage.selectors import transparency
+from lineage.selectors.identities import identities
 from lineage.selectors.transparency import Certainty
 
 Wanted = tuple[int, Part]
@@ -33,7 +34,7 @@ class Loaders:
 
     def __init__(self) -> None:
         self.jobs = by_key(Job.objects.all)
-        self.runs = by_key(Run.objects.all)
+        self.runs = batched(_runs)
         self.model_versions = by_key(model_versions)
         self.materials = batched(_materials)
         self.ways = batched(ways)
@@ -53,29 +54,47 @@ def model_versions() -> QuerySet[ModelVersion]:
     return ModelVersion.objects.select_related("model", "version", "provenance")
 
 
+def _runs(keys: Collection[int]) -> dict[int, Run | None]:
+    """Look runs up; one whose month was dropped is nothing."""
+    found = Run.objects.filter(pk__in=list(keys)).in_bulk()
+    return {key: found.get(key) for key in keys}
+
+
 def _materials(wanted: Collection[Wanted]) -> dict[Wanted, Page[Material]]:
     """Cut each frozen set to its part first, so that only what is shown is read."""
     frozen = Provenance.objects.filter(model_version__in={key for key, _ in wanted})
-    held = {
-        key: list(BitMap.deserialize(bytes(datasets)))
-        for key, datasets in frozen.values_list("model_version_id", "datasets")
-    }
+    held, masked = {}, {}
+    for key, datasets, hidden in frozen.values_list("model_version_id", "datasets", "masked"):
+        held[key] = BitMap.deserialize(bytes(datasets))
+        masked[key] = BitMap.deserialize(bytes(hidden)) if hidden else BitMap()
+    one = identities(set(BitMap.union(BitMap(), *held.values())))
+    told = {key: _told(datasets, one) for key, datasets in held.items()}
     cut = {
-        (key, part): page_of_list(held.get(key, []), part, lambda dataset: dataset)
+        (key, part): page_of_list(told.get(key, []), part, lambda dataset: dataset)
         for key, part in wanted
     }
     shown = {dataset for page in cut.values() for dataset in page.nodes}
-    datasets, unknown = registry.datasets().in_bulk(shown), transparency.gaps(shown)
-    materials = {
-        key: Material(each, Certainty.UNKNOWN if key in unknown else Certainty.INFERRED)
-        for key, each in datasets.items()
+    kin = {one[pk] for pk in shown}
+    names = {pk for pk, each in one.items() if each in kin}
+    described, unknown = registry.datasets().in_bulk(shown), transparency.gaps(names)
+    how = {
+        key: transparency.certainties(names & set(datasets), set(masked[key]), unknown, one)
+        for key, datasets in held.items()
     }
     return {
-        asked: Page(
-            page.part, [materials[key] for key in page.nodes], page.places, page.has_next_page
+        (key, part): Page(
+            part,
+            [Material(described[pk], how[key][one[pk]]) for pk in page.nodes],
+            page.places,
+            page.has_next_page,
         )
-        for asked, page in cut.items()
+        for (key, part), page in cut.items()
     }
+
+
+def _told(held: BitMap, one: Mapping[int, int]) -> list[int]:
+    others = transparency.other_names({pk: one[pk] for pk in held})
+    return [pk for pk in held if pk not in others]
 
 
 def _runs_of_jobs(wanted: Collection[Wanted]) -> dict[Wanted, Page[Run]]:

@@ -11,7 +11,7 @@ import graphene
 from governance.errors import NotFoundError
 from governance.graphql import Info, Page, Part, connection, in_db, instant, page_field, part_of
 from governance.graphql.pages import page_of_list
-from lineage.graphql import facets, types
+from lineage.graphql import around, comparing, facets, models_by, types
 from lineage.models import Job, ModelVersion, Run
 from lineage.selectors import transparency
 
@@ -31,7 +31,7 @@ ModelUseConnection = connection(
 )
 
 
-class Query(facets.Query, graphene.ObjectType):
+class Query(around.Query, comparing.Query, facets.Query, models_by.Query, graphene.ObjectType):
     """What flowed where."""
 
     models_using = page_field(

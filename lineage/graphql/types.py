@@ -143,7 +143,9 @@ class DatasetVersion(graphene.ObjectType):
         return of_governance(info).datasets.load(version.dataset_id)
 
     @staticmethod
-    def resolve_run(version: models.DatasetVersion, info: Info) -> Awaitable[models.Run] | None:
+    def resolve_run(
+        version: models.DatasetVersion, info: Info
+    ) -> Awaitable[models.Run | None] | None:
         """Look the run up with those of the other versions."""
         return None if version.run_id is None else loaders_of(info).runs.load(version.run_id)
 
@@ -164,9 +166,11 @@ class ModelVersion(graphene.ObjectType):
         required=True, description="The name that its run gave it; empty for none."
     )
     trained_at = graphene.DateTime(required=True, description="When its run ended.")
-    run = graphene.Field(Run, required=True, description="The run that made it.")
-    run_id = graphene.String(required=True, description="That run's OpenLineage runId.")
-    run_state = graphene.Field(RunState, required=True, description="How far that run is.")
+    run = graphene.Field(
+        Run, description="The run that made it; nothing once its month was let go."
+    )
+    run_id = graphene.String(description="That run's OpenLineage runId.")
+    run_state = graphene.Field(RunState, description="How far that run is.")
     provenance_digest = graphene.String(
         description="SHA-256 over what it descends from, as the ledger holds it; hexadecimal."
     )
@@ -198,19 +202,21 @@ class ModelVersion(graphene.ObjectType):
         return made.version.complete_at
 
     @staticmethod
-    async def resolve_run(made: models.ModelVersion, info: Info) -> models.Run:
+    async def resolve_run(made: models.ModelVersion, info: Info) -> models.Run | None:
         """Look the run up with those of the other versions."""
         return await _run_of(made, info)
 
     @staticmethod
-    async def resolve_run_id(made: models.ModelVersion, info: Info) -> str:
+    async def resolve_run_id(made: models.ModelVersion, info: Info) -> str | None:
         """Read it off the run."""
-        return (await _run_of(made, info)).run_id
+        run = await _run_of(made, info)
+        return run.run_id if run else None
 
     @staticmethod
-    async def resolve_run_state(made: models.ModelVersion, info: Info) -> int:
+    async def resolve_run_state(made: models.ModelVersion, info: Info) -> int | None:
         """Read it off the run."""
-        return (await _run_of(made, info)).state
+        run = await _run_of(made, info)
+        return run.state if run else None
 
     @staticmethod
     def resolve_provenance_digest(made: models.ModelVersion, _info: Info) -> str | None:
@@ -291,6 +297,7 @@ RunInputConnection: Any = connection(RunInput)
 DatasetVersionConnection: Any = connection(DatasetVersion)
 MaterialConnection: Any = connection(Material)
 PathStepConnection: Any = connection(PathStep)
+ModelVersionConnection: Any = connection(ModelVersion)
 
 
 def _frozen(made: models.ModelVersion) -> models.Provenance | None:
@@ -298,9 +305,7 @@ def _frozen(made: models.ModelVersion) -> models.Provenance | None:
     return getattr(made, "provenance", None)
 
 
-def _run_of(made: models.ModelVersion, info: Info) -> Awaitable[models.Run]:
-    """Look the run up; a constraint says that a written version has one."""
+async def _run_of(made: models.ModelVersion, info: Info) -> models.Run | None:
+    """Look the run up with those of the others; its month may have been let go."""
     run = made.version.run_id
-    if run is None:
-        raise TypeError("a model version without a run")
-    return loaders_of(info).runs.load(run)
+    return None if run is None else await loaders_of(info).runs.load(run)

@@ -21,6 +21,23 @@ class Arrival:
     way: tuple[Column, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A column by its names; ``field`` is empty for the data set as a whole."""
+
+    namespace: str
+    name: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedArrival:
+    """An arrival whose columns are told by name."""
+
+    value: str
+    way: tuple[Named, ...]
+
+
 def around(dataset: Dataset, field: str, *, up: bool, depth: int, most: int) -> Graph:
     """Return the columns up or down from one, with the transformation at each hop."""
     start = {(pk, field) for pk in called([dataset.pk])}
@@ -62,6 +79,20 @@ def arrivals(tag: str, *, most: int) -> list[Arrival]:
                 found.append(Arrival(tag, value, ways[far]))
             edge = following
     return found[:most]
+
+
+def named(found: Collection[Arrival]) -> list[NamedArrival]:
+    """Name the columns on the ways of all arrivals at once."""
+    datasets = Dataset.objects.in_bulk({pk for each in found for pk, _ in each.way})
+    return [
+        NamedArrival(
+            each.value,
+            tuple(
+                Named(datasets[pk].namespace, datasets[pk].name, field) for pk, field in each.way
+            ),
+        )
+        for each in found
+    ]
 
 
 def _tagged(tag: str) -> list[tuple[Column, str]]:

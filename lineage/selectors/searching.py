@@ -5,12 +5,31 @@ text, so nothing is copied and nothing has to be kept in step.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from uuid import UUID
 
 from django.db import connection
 
-KINDS = ("dataset", "model", "job", "field")
+from governance.errors import ColophonError
+
 MOST = 100
+LONGEST = 200
+
+
+class Kind(StrEnum):
+    """What can be found."""
+
+    DATASET = "dataset"
+    MODEL = "model"
+    JOB = "job"
+    FIELD = "field"
+
+
+class SearchTextError(ColophonError):
+    """A text to search for has at least one character that is not blank, and is not long."""
+
+    code = "search_text_out_of_range"
+    status = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +89,12 @@ _STATEMENT = """
 
 
 def search(text: str, *, kind: str = "", offset: int = 0, limit: int = 50) -> list[Hit]:
-    """Return what is found, the best first; one more than ``limit`` says that there is more."""
+    """Return what is found, the best first; one more than ``limit`` says that there is more.
+
+    Raises `SearchTextError`.
+    """
+    if not text.strip() or len(text) > LONGEST:
+        raise SearchTextError(f"search for 1 to {LONGEST} characters")
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,6 +1,6 @@
 """Which models used this data, and which data made this model."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,7 +75,11 @@ def model_versions_holding(datasets: Collection[int]) -> BitMap:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The model versions that descend from a data set, by key, the last known first."""
+    """The model versions that descend from a data set, by key, the last known first.
+
+    ``truncated`` says that some model version's walk was cut at its bound, so that one may be
+    missing here.
+    """
 
     dataset: Dataset
     keys: list[int]
@@ -92,8 +96,9 @@ def using(dataset: Dataset, *, as_of: datetime | None = None) -> Found:
     """
     if as_of is not None:
         return _using_at(dataset, as_of)
-    names = called([dataset.pk])
-    return Found(dataset, sorted(model_versions_holding(names), reverse=True), None)
+    keys = model_versions_holding(called([dataset.pk]))
+    cut = Provenance.objects.filter(truncated=True).exists()
+    return Found(dataset, sorted(keys, reverse=True), None, truncated=cut)
 
 
 def models_using(dataset: Dataset, *, as_of: datetime | None = None) -> list[ModelUse]:
@@ -196,27 +201,42 @@ def datasets_in(
 
 def _materials(held: set[int], masked: set[int]) -> list[tuple[Dataset, Certainty]]:
     one = identities(held)
+    how = certainties(held, masked, gaps(held), one)
+    told = Dataset.objects.filter(pk__in=held - other_names(one)).order_by("namespace", "name")
+    return [(each, how[one[each.pk]]) for each in told]
+
+
+def certainties(
+    held: set[int], masked: set[int], unknown: set[int], one: Mapping[int, int]
+) -> dict[int, Certainty]:
+    """Return of each identity among data sets how it is known, its best known name deciding."""
     clear = {one[pk] for pk in held - masked}
-    known = {one[pk] for pk in held - gaps(held)}
-    named = list(Dataset.objects.filter(pk__in=held).order_by("namespace", "name"))
-    answer = []
-    for each in _told(named, one):
-        certainty = Certainty.INFERRED if one[each.pk] in clear else Certainty.MASKED
-        answer.append((each, certainty if one[each.pk] in known else Certainty.UNKNOWN))
-    return answer
+    known = {one[pk] for pk in held - unknown}
+    return {
+        each: Certainty.UNKNOWN
+        if each not in known
+        else (Certainty.INFERRED if each in clear else Certainty.MASKED)
+        for each in {one[pk] for pk in held}
+    }
 
 
-def _told(named: list[Dataset], one: Mapping[int, int]) -> list[Dataset]:
-    """Choose of each identity one name: unquoted, one that runs use, the first by alphabet."""
-    if len(set(one.values())) == len(named):
-        return named
-    read = RunInput.objects.filter(dataset_id__in=list(one)).values_list("dataset_id", flat=True)
-    written = DatasetVersion.objects.filter(dataset_id__in=list(one), kind="written")
+def other_names(one: Mapping[int, int]) -> set[int]:
+    """Return those of the data sets that are told under another of their names.
+
+    Told is, of each identity, a name that is unquoted, that runs use, the first by alphabet.
+    """
+    often = {each for each, times in Counter(one.values()).items() if times > 1}
+    named = [pk for pk, each in one.items() if each in often]
+    if not named:
+        return set()
+    read = RunInput.objects.filter(dataset_id__in=named).values_list("dataset_id", flat=True)
+    written = DatasetVersion.objects.filter(dataset_id__in=named, kind="written")
     used = set(read) | set(written.values_list("dataset_id", flat=True))
-    told: dict[int, Dataset] = {}
-    for each in sorted(named, key=lambda each: ('"' in each.name, each.pk not in used)):
-        told.setdefault(one[each.pk], each)
-    return sorted(told.values(), key=lambda each: (each.namespace, each.name))
+    told: dict[int, int] = {}
+    found = Dataset.objects.filter(pk__in=named).order_by("namespace", "name")
+    for each in sorted(found, key=lambda each: ('"' in each.name, each.pk not in used)):
+        told.setdefault(one[each.pk], each.pk)
+    return set(named) - set(told.values())
 
 
 def gaps(datasets: Iterable[int]) -> set[int]:

@@ -136,9 +136,13 @@ def test_search_finds_parts_of_names_words_and_columns(story, ask):
 def test_search_comes_in_pages(send, ask):
     send([event("START", f"job number {n}", n) for n in range(5)])
     first = ask("search", q="number", limit=3).json()
-    assert (len(first["results"]), first["next_offset"]) == (3, 3)
-    rest = ask("search", q="number", limit=3, offset=3).json()
-    assert (len(rest["results"]), rest["next_offset"]) == (2, None)
+    assert len(first["results"]) == 3
+    rest = ask("search", q="number", limit=3, cursor=first["next"]).json()
+    assert (len(rest["results"]), rest["next"]) == (2, None)
+    seen = {each["name"] for each in first["results"] + rest["results"]}
+    assert len(seen) == 5
+    other = ask("search", q="numbers", limit=3, cursor=first["next"])
+    assert (other.status_code, other.json()["code"]) == (400, "cursor_invalid")
 
 
 @pytest.mark.parametrize(
