@@ -137,7 +137,7 @@ class ModelsUsing(APIView):
         pending = PendingOut(transparency.pending()).data
         return Response(
             {"results": shown, "total": len(found.keys), "next": following,
-             "truncated": found.truncated, "pending": pending}
+             "truncated": transparency.any_cut(), "pending": pending}
         )  # fmt: skip
 
 

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from lineage.api import dead_letters, facets, graph, ingest, questions, sources, transparency
+from lineage.api import (
+    dead_letters,
+    facet_schemas,
+    facets,
+    graph,
+    ingest,
+    questions,
+    sources,
+    transparency,
+)
 
 urlpatterns = [
     path("lineage", ingest.one),
@@ -13,6 +22,7 @@ urlpatterns = [
     path("lineage/dead-letters/<uuid:event>", dead_letters.DeadLetter.as_view()),
     path("lineage/graph", graph.LineageGraph.as_view()),
     path("lineage/facets", facets.Facets.as_view()),
+    path("schemas/facets/<str:version>/<str:name>.json", facet_schemas.facet_schema),
     path("sources", sources.Sources.as_view()),
     path("sources/<uuid:source>/secrets", sources.Secrets.as_view()),
     path("sources/<uuid:source>/secrets/<uuid:secret>", sources.Secret.as_view()),

@@ -16,6 +16,8 @@ from typing import Any, Union
 import attr
 from openlineage.client import generated
 
+from lineage.facets.training import Training
+
 Found = tuple[str, str, str]
 """A code, where, and a sentence."""
 Check = Callable[[Any, str, list[Found]], None]
@@ -53,6 +55,7 @@ def checks() -> dict[tuple[str, str], Check]:
             if stem:  # the bases have none
                 key = _KEYS.get(stem, stem[0].lower() + stem[1:])
                 found[kind[0], key] = _of_class(one)
+    found["run", "colophon_training"] = _of_class(Training)
     return found
 
 

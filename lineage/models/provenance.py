@@ -52,6 +52,11 @@ class Provenance(models.Model):
     frozen_at = models.DateTimeField()
     ledger_record = models.UUIDField()
 
+    class Meta:
+        indexes = [
+            models.Index(F("id"), name="lineage_provenance_cut", condition=Q(truncated=True)),
+        ]
+
     def __str__(self) -> str:
         return bytes(self.digest).hex()
 

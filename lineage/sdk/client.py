@@ -74,6 +74,7 @@ class Colophon:
         purposes = [purpose] if isinstance(purpose, str) else list(purpose)
         return TrainingRun(
             self._events,
+            service=self._connection.url,
             job=(self._namespace, job) if isinstance(job, str) else job,
             model=model,
             inputs=list(inputs) or (gate.datasets if gate else []),

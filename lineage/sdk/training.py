@@ -22,9 +22,10 @@ from lineage.sdk.errors import RunNotRecordedError, refused
 from lineage.sdk.gate import Decision, Name
 
 PRODUCER = "urn:colophon:sdk"
+SCHEMA = "/api/v1/schemas/facets/1-0-0/ColophonTrainingRunFacet.json"
 
 
-@attr.define
+@attr.define(slots=False)
 class TrainingFacet(RunFacet):  # type: ignore[misc]  # its base comes without types
     """What no standard facet says of a training: for what, and by which answer of the gate."""
 
@@ -32,9 +33,10 @@ class TrainingFacet(RunFacet):  # type: ignore[misc]  # its base comes without t
     gateDecision: str | None = None  # noqa: N815 - as the facet spells it
     gateToken: str | None = None  # noqa: N815
 
-    @staticmethod
-    def _get_schema() -> str:
-        return "https://colophon.example.org/schemas/colophon_training/1-0-0.json"
+    def described_at(self, service: str) -> Self:
+        """Say where the facet's schema is published: by the service that it is sent to."""
+        self._schemaURL = service.rstrip("/") + SCHEMA
+        return self
 
 
 class TrainingRun:
@@ -48,6 +50,7 @@ class TrainingRun:
         self,
         client: OpenLineageClient,
         *,
+        service: str,
         job: Name,
         model: Name,
         inputs: Sequence[Name],
@@ -59,7 +62,7 @@ class TrainingRun:
         self.id = str(uuid4())
         self.version = version or self.id
         self.parameters: dict[str, object] = dict(parameters or {})
-        self._client = client
+        self._client, self._service = client, service
         self._job, self._model, self._inputs = job, model, list(inputs)
         self._purposes, self._gate = list(purposes), gate
         self._last: Any = None
@@ -118,7 +121,7 @@ class TrainingRun:
         facets: dict[str, Any] = {
             "colophon_training": TrainingFacet(
                 purposes=self._purposes, gateDecision=decision, gateToken=token
-            )
+            ).described_at(self._service)
         }
         if self.parameters:
             said = [

@@ -22,11 +22,11 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
     django.setup()
 
-    from tests.bench import applying, asking, lineage
+    from tests.bench import applying, asking, backlog, lineage
     from tests.bench.place import own_database
 
     groups = (
-        (lineage.ingest_single, lineage.ingest_batch, applying.apply),
+        (lineage.ingest_single, lineage.ingest_batch, applying.apply, backlog.backlog),
         (asking.apply_at_scale, asking.provenance, asking.models_by_dataset,
          asking.models_by_dataset_http),
     )  # fmt: skip

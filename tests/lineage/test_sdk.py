@@ -280,7 +280,8 @@ class Heard:
 
 def training_run(heard: Heard, **more) -> sdk.TrainingRun:
     return training.TrainingRun(
-        heard, job=("jobs", "train"), model=("models", "m"), inputs=[("lake", "loans")],
+        heard, service="https://colophon.test/",
+        job=("jobs", "train"), model=("models", "m"), inputs=[("lake", "loans")],
         purposes=["study"], **more,
     )  # fmt: skip
 
