@@ -60,6 +60,13 @@ class DatasetField(serializers.Field[Dataset, Any, Any, Any]):
         return str(value.uuid)
 
 
+class ModelName(serializers.Serializer[Any]):
+    """The name of the model to be trained, as its run will say it; it need not exist yet."""
+
+    namespace = serializers.CharField(max_length=1200, trim_whitespace=False)
+    name = serializers.CharField(max_length=1200, trim_whitespace=False)
+
+
 class GateIn(serializers.Serializer[Any]):
     """What is to be used, and for what."""
 
@@ -67,6 +74,9 @@ class GateIn(serializers.Serializer[Any]):
         child=DatasetField(), min_length=1, max_length=MOST_DATASETS
     )
     purpose = serializers.CharField(max_length=50, help_text="the key of the purpose")
+    model = ModelName(
+        required=False, allow_null=True, help_text="which model it is for; any, if left out"
+    )
 
 
 class GateInputOut(serializers.Serializer[Any]):
@@ -89,8 +99,23 @@ class GateOut(serializers.Serializer[Any]):
     purpose = serializers.CharField(source="purpose.key", allow_null=True, default=None)
     datasets = GateInputOut(source="inputs", many=True)
     excluded_count = serializers.IntegerField()
+    model = serializers.SerializerMethodField()
     decided_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
+    token = serializers.SerializerMethodField(
+        help_text="the same answer signed (JWS, EdDSA); the keys are at /.well-known/jwks.json"
+    )
+
+    @extend_schema_field(ModelName(allow_null=True))
+    def get_model(self, decision: GateDecision) -> dict[str, str] | None:
+        """Return the model's names, or nothing if none was named."""
+        if not decision.model_name:
+            return None
+        return {"namespace": decision.model_namespace, "name": decision.model_name}
+
+    def get_token(self, decision: GateDecision) -> str:
+        """Sign the answer."""
+        return gate.token_of(decision)
 
 
 class FilterIn(serializers.Serializer[Any]):
@@ -120,9 +145,11 @@ class GateDecisions(APIView):
         body = GateIn(data=request.data)
         body.is_valid(raise_exception=True)
         client = key_of(request).client
+        model = body.validated_data.get("model")
         decision = gate.decide(
             datasets=body.validated_data["datasets"],
             purpose=_purpose(body.validated_data["purpose"]),
+            model=(model["namespace"], model["name"]) if model else None,
             client=client,
         )
         shown = selectors.decision_of(client=client, uuid=decision.uuid)

@@ -14,7 +14,8 @@ class GateDecision(models.Model):
 
     ``excluded`` is a serialised roaring bitmap (portable format) of the people whose rows may
     not be used. It stays inside: whoever asked filters by identifiers it already has. ``purpose``
-    is empty if the one that was asked about is not known, which is refused.
+    is empty if the one that was asked about is not known, which is refused. The model's names are
+    empty if none was named: then the answer is for any.
     """
 
     class Outcome(models.TextChoices):
@@ -43,11 +44,18 @@ class GateDecision(models.Model):
     reasons = ArrayField(models.TextField(choices=Reason.choices), default=list)
     excluded_count = models.PositiveBigIntegerField()
     excluded = models.BinaryField()
+    model_namespace = models.TextField(default="", db_default="")
+    model_name = models.TextField(default="", db_default="")
     decided_at = models.DateTimeField()
     expires_at = models.DateTimeField()
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(model_namespace="", model_name="")
+                | ~Q(model_namespace="") & ~Q(model_name=""),
+                name="consent_gatedecision_model_has_both_names",
+            ),
             models.CheckConstraint(
                 condition=Q(outcome__in=["permit", "deny", "permit_with_exclusions", "gap"]),
                 name="consent_gatedecision_outcome_known",

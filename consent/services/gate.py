@@ -3,16 +3,18 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from pyroaring import BitMap
 
+from consent import gate_tokens
 from consent.models import GateDecision, GateInput
 from consent.selectors import gate as known
 from consent.selectors import membership
 from consent.selectors.decisions import excluded_from
 from governance.models import ApiClient, Dataset, Purpose
-from governance.services import ledger
+from governance.services import ledger, signing
 from lineage.models import DatasetVersion
 from lineage.selectors import ancestry
 from lineage.services.versions import ensure_origins
@@ -31,10 +33,13 @@ def decide(
     *,
     datasets: Sequence[Dataset],
     purpose: Purpose | None,
+    model: gate_tokens.Name | None = None,
     client: ApiClient | None = None,
     at: datetime | None = None,
 ) -> GateDecision:
     """Answer, and keep the answer for an hour. ``purpose`` is None if it is not registered.
+
+    ``model`` is what is to be trained; it need not exist yet.
 
     The people of every data set upstream count: those who are in the data sets asked about, and
     whoever was ever in the ones above them, since what was derived may hold them still. Somebody
@@ -54,6 +59,8 @@ def decide(
         reasons=[each.value for each in reasons],
         excluded_count=len(excluded),
         excluded=excluded.serialize(),
+        model_namespace=model[0] if model else "",
+        model_name=model[1] if model else "",
         decided_at=now,
         expires_at=now + VALID_FOR,
     )
@@ -64,6 +71,28 @@ def decide(
     )
     _into_ledger(decision)
     return decision
+
+
+def token_of(decision: GateDecision) -> str:
+    """Return the answer signed; whoever has the published keys can check it without asking us."""
+    token = gate_tokens.Token(
+        decision=decision.uuid,
+        outcome=str(decision.outcome),
+        purpose=decision.purpose.key if decision.purpose else None,
+        model=_model(decision),
+        inputs=gate_tokens.inputs(
+            (each.dataset.uuid, each.version.uuid) for each in decision.inputs.all()
+        ),
+        issued_at=decision.decided_at,
+        expires_at=decision.expires_at,
+    )
+    claims = gate_tokens.claims_of(token, issuer=settings.PUBLIC_URL)
+    return signing.sign(claims, typ=gate_tokens.TYP)
+
+
+def _model(decision: GateDecision) -> gate_tokens.Name | None:
+    named = decision.model_namespace, decision.model_name
+    return named if all(named) else None
 
 
 def _reasons(
@@ -104,6 +133,7 @@ def _into_ledger(decision: GateDecision) -> None:
             "outcome": str(decision.outcome),
             "reasons": [str(each) for each in decision.reasons],
             "excluded": decision.excluded_count,
+            "model": list(_model(decision) or ()),
             "inputs": [
                 {"dataset": str(each.dataset.uuid), "version": str(each.version.uuid)}
                 for each in inputs

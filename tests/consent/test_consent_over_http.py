@@ -2,15 +2,19 @@
 
 import gzip
 import json
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
+from consent import gate_tokens
 from consent.models import ConsentDecision, Manifest, Membership, Notice, Subject
 from consent.services import subjects
+from governance import signing
 from tests.factories.consent import registered, take, version_after
 from tests.factories.governance import DatasetFactory, PurposeFactory, issued_key
 
@@ -290,7 +294,7 @@ def test_the_gate_answers_with_codes_and_counts_and_never_with_people(caller, pu
     answer = asked.json()
     assert set(answer) == {
         "uuid", "outcome", "reasons", "purpose", "datasets", "excluded_count",
-        "decided_at", "expires_at",
+        "decided_at", "expires_at", "model", "token",
     }  # fmt: skip
     assert (answer["outcome"], answer["reasons"]) == ("permit_with_exclusions", ["some_excluded"])
     assert [each["uuid"] for each in answer["datasets"]] == [str(dataset.uuid)]
@@ -303,6 +307,37 @@ def test_the_gate_answers_with_codes_and_counts_and_never_with_people(caller, pu
     assert problem(other.get(path)) == (404, "not_found")
     refused = other.post(f"{path}/filter", {"scheme": "email", "identifiers": people})
     assert problem(refused) == (404, "not_found")
+
+
+def test_an_answer_is_signed_and_speaks_for_one_model_and_these_versions_alone(
+    caller, purpose, client
+):
+    dataset = DatasetFactory(registered=True)
+    take(dataset, ["ada@example.org", "bob@example.org"], scheme="email")
+    model = {"namespace": "models", "name": "m"}
+    answer = caller.post(
+        "gate/decisions",
+        {"datasets": [str(dataset.uuid)], "purpose": "training", "model": model},
+    ).json()
+    assert answer["model"] == model
+    keys = signing.keys_in(client.get("/.well-known/jwks.json").json())
+    claims = signing.verify(answer["token"], typ=gate_tokens.TYP, keys=keys)
+    told = answer["datasets"][0]
+    assert claims == {
+        "iss": settings.PUBLIC_URL, "jti": answer["uuid"], "outcome": answer["outcome"],
+        "purpose": "training", "model": model,
+        "inputs": [{"dataset": told["uuid"], "version": told["version"]}],
+        "iat": int(datetime.fromisoformat(answer["decided_at"]).timestamp()),
+        "exp": int(datetime.fromisoformat(answer["expires_at"]).timestamp()),
+    }  # fmt: skip
+    assert b"ada" not in json.dumps(claims).encode()
+
+
+@pytest.mark.parametrize("model", ["m", {"name": "m"}, {"namespace": "n", "name": ""}, 7])
+def test_the_gate_refuses_what_is_no_name_of_a_model(caller, purpose, model):
+    dataset = DatasetFactory(registered=True)
+    body = {"datasets": [str(dataset.uuid)], "purpose": "training", "model": model}
+    assert problem(caller.post("gate/decisions", body)) == (400, "invalid")
 
 
 def test_an_unregistered_purpose_is_denied_and_said_so(caller):

@@ -147,6 +147,7 @@ FIRES = {
     "consent_gatedecision_unknown_purpose_denied": lambda: gate(
         purpose=None, outcome="gap", reasons=["unknown_purpose"]
     ),
+    "consent_gatedecision_model_has_both_names": lambda: gate(model_name="m"),
     "consent_gatedecision_expires": lambda: gate(expires_at=NOON),
     "consent_gateinput_dataset_once": gate_input_twice,
 }
