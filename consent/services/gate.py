@@ -64,13 +64,19 @@ def decide(
         decided_at=now,
         expires_at=now + VALID_FOR,
     )
-    current = DatasetVersion.objects.filter(pk__in=ancestry.current_versions(asked, at=now))
-    GateInput.objects.bulk_create(
-        GateInput(decision=decision, dataset_id=version.dataset_id, version=version)
-        for version in current.order_by("dataset_id")
-    )
+    _keep_inputs(decision, asked)
     _into_ledger(decision)
     return decision
+
+
+def _keep_inputs(decision: GateDecision, asked: Collection[int]) -> None:
+    """Keep which versions the answer is about: the ones of its instant."""
+    versions = ancestry.current_versions(asked, at=decision.decided_at)
+    current = DatasetVersion.objects.filter(pk__in=versions).order_by("dataset_id")
+    GateInput.objects.bulk_create(
+        GateInput(decision=decision, dataset_id=version.dataset_id, version=version)
+        for version in current
+    )
 
 
 def token_of(decision: GateDecision) -> str:

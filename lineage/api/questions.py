@@ -319,9 +319,7 @@ class SearchIn(serializers.Serializer[Any]):
     """What to look for."""
 
     q = serializers.CharField(max_length=searching.LONGEST)
-    kind = serializers.ChoiceField(
-        choices=[each.value for each in searching.Kind], required=False, default=""
-    )
+    kind = serializers.ChoiceField(choices=[each.value for each in searching.Kind], required=False)
     cursor = serializers.CharField(required=False, default=None)
     limit = serializers.IntegerField(
         required=False, default=20, min_value=1, max_value=searching.MOST
@@ -358,8 +356,9 @@ class Search(APIView):
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
         limit, cursor = wanted["limit"], wanted["cursor"]
-        question = f"search/{wanted['kind']}/{wanted['q']}"
+        kind = wanted.get("kind", "")
+        question = f"search/{kind}/{wanted['q']}"
         offset = pages.place_in(cursor, question) if cursor else 0
-        found = searching.search(wanted["q"], kind=wanted["kind"], offset=offset, limit=limit)
+        found = searching.search(wanted["q"], kind=kind, offset=offset, limit=limit)
         following = pages.cursor_at(offset + limit, question) if len(found) > limit else None
         return Response(HitsOut({"results": found[:limit], "next": following}).data)
