@@ -7,14 +7,15 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from consent import identifiers
+from consent import gate_tokens, identifiers
 from consent.models import GateDecision, Manifest
 from consent.selectors import subjects
 from consent.selectors.decisions import excluded_from
 from governance.errors import ColophonError, NotFoundError
 from governance.models import ApiClient, Dataset, LegalBasis, Purpose
-from lineage.models import DatasetVersion
+from lineage.models import DatasetVersion, RunInput
 from lineage.selectors import transparency
+from lineage.selectors.identities import identities
 
 CHUNK = 50_000
 OPEN = frozenset({GateDecision.Outcome.PERMIT, GateDecision.Outcome.PERMIT_WITH_EXCLUSIONS})
@@ -36,6 +37,49 @@ def decision_of(*, client: ApiClient | None, uuid: UUID) -> GateDecision:
         return found.get(client=client, uuid=uuid)
     except GateDecision.DoesNotExist:
         raise NotFoundError("no such decision of yours is known") from None
+
+
+def token_of(decision: GateDecision) -> gate_tokens.Token:
+    """Return what a decision says, as its token has it."""
+    named = decision.model_namespace, decision.model_name
+    return gate_tokens.Token(
+        decision=decision.uuid,
+        outcome=str(decision.outcome),
+        purpose=decision.purpose.key if decision.purpose else None,
+        model=named if all(named) else None,
+        inputs=gate_tokens.inputs(
+            (each.dataset.uuid, each.version.uuid) for each in decision.inputs.all()
+        ),
+        issued_at=decision.decided_at,
+        expires_at=decision.expires_at,
+    )
+
+
+def speaks_for(decision: GateDecision, *, made: DatasetVersion, purposes: Collection[str]) -> bool:
+    """Say whether a decision was about what a run did that names it, and wrote ``made``.
+
+    A run cannot lean on an answer to another question: it has to be open, in force when the run
+    began, for its purpose and its model, and about every data set that it read. A run that names
+    no purpose means the decision's. Which version it read is of no matter here, since rows are
+    left out by what people say when they are filtered.
+    """
+    token, run = token_of(decision), made.run
+    if run is None:
+        return False
+    known = {each.dataset_id: each for each in decision.inputs.all()}
+    read = set(RunInput.objects.filter(run_id=run.pk).values_list("dataset_id", flat=True))
+    one = identities(read | known.keys())
+    asked = {one[pk]: each for pk, each in known.items()}
+    if not {one[pk] for pk in read} <= asked.keys():
+        return False
+    inputs = [asked[one[pk]] for pk in read]
+    use = gate_tokens.Use(
+        purposes=purposes or [token.purpose or ""],
+        model=(made.dataset.namespace, made.dataset.name),
+        read={each.dataset.uuid: [each.version.uuid] for each in inputs},
+        begun_at=run.started_at,
+    )
+    return not gate_tokens.mismatches(token, use)
 
 
 def permitted(

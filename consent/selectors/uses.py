@@ -2,7 +2,8 @@
 
 A way from a model version up to a version that holds the person counts, unless it passes a
 version that is known not to hold them: one whose manifest leaves them out, one that an erasure
-has read back, or one written by a run that left them out on the gate's word.
+has read back, or one written by a run that left them out on the gate's word, if that was about
+this very run.
 """
 
 from collections.abc import Collection
@@ -12,7 +13,7 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from consent.models import ErasureStep, GateDecision, Subject
-from consent.selectors import membership
+from consent.selectors import gate, membership
 from governance.models import Dataset
 from lineage.models import DatasetVersion, ModelVersion, RunFacet
 from lineage.selectors import transparency, walk
@@ -20,6 +21,7 @@ from lineage.selectors.transparency import Certainty
 
 TRAINING_FACET = "colophon_training"
 GATE_DECISION = "gateDecision"
+PURPOSES = "purposes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,28 @@ def _left_out_by_the_gate(subject: Subject, versions: Collection[int]) -> set[in
     facets = RunFacet.objects.filter(
         name=TRAINING_FACET, run__outputs__in=list(versions), value__has_key=GATE_DECISION
     ).values_list("run__outputs", "value")
-    asked: dict[UUID, set[int]] = {}
+    asked: dict[UUID, dict[int, list[str]]] = {}
     for version, value in facets:
         decision = _uuid(value[GATE_DECISION])
         if decision is not None and version in versions:
-            asked.setdefault(decision, set()).add(version)
+            asked.setdefault(decision, {})[version] = _texts(value.get(PURPOSES))
     left_out: set[int] = set()
-    for decided in GateDecision.objects.filter(uuid__in=asked):
-        if subject.pk in BitMap.deserialize(bytes(decided.excluded)):
-            left_out |= asked[decided.uuid]
+    named = GateDecision.objects.filter(uuid__in=asked).select_related("purpose")
+    for decided in named.prefetch_related("inputs__dataset", "inputs__version"):
+        if subject.pk not in BitMap.deserialize(bytes(decided.excluded)):
+            continue
+        purposes = asked[decided.uuid]
+        written = DatasetVersion.objects.select_related("dataset", "run")
+        left_out |= {
+            made.pk
+            for made in written.filter(pk__in=list(purposes))
+            if gate.speaks_for(decided, made=made, purposes=purposes[made.pk])
+        }
     return left_out
+
+
+def _texts(said: object) -> list[str]:
+    return [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
 
 
 def _uuid(text: object) -> UUID | None:

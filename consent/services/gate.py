@@ -81,24 +81,8 @@ def _keep_inputs(decision: GateDecision, asked: Collection[int]) -> None:
 
 def token_of(decision: GateDecision) -> str:
     """Return the answer signed; whoever has the published keys can check it without asking us."""
-    token = gate_tokens.Token(
-        decision=decision.uuid,
-        outcome=str(decision.outcome),
-        purpose=decision.purpose.key if decision.purpose else None,
-        model=_model(decision),
-        inputs=gate_tokens.inputs(
-            (each.dataset.uuid, each.version.uuid) for each in decision.inputs.all()
-        ),
-        issued_at=decision.decided_at,
-        expires_at=decision.expires_at,
-    )
-    claims = gate_tokens.claims_of(token, issuer=settings.PUBLIC_URL)
+    claims = gate_tokens.claims_of(known.token_of(decision), issuer=settings.PUBLIC_URL)
     return signing.sign(claims, typ=gate_tokens.TYP)
-
-
-def _model(decision: GateDecision) -> gate_tokens.Name | None:
-    named = decision.model_namespace, decision.model_name
-    return named if all(named) else None
 
 
 def _reasons(
@@ -139,7 +123,7 @@ def _into_ledger(decision: GateDecision) -> None:
             "outcome": str(decision.outcome),
             "reasons": [str(each) for each in decision.reasons],
             "excluded": decision.excluded_count,
-            "model": list(_model(decision) or ()),
+            "model": list(known.token_of(decision).model or ()),
             "inputs": [
                 {"dataset": str(each.dataset.uuid), "version": str(each.version.uuid)}
                 for each in inputs
