@@ -17,6 +17,7 @@ from governance.errors import ColophonError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
+NO_CHOICE = "This is not one of the choices."
 _MEMBERS = {"type", "title", "status", "code", "detail", "headers"}
 # SQLSTATE classes that pass by themselves: connection, rollback, resources, lock, operator.
 _PASSING = ("08", "40", "53", "55", "57")
@@ -96,7 +97,17 @@ def _of_framework(exc: exceptions.APIException) -> HttpResponse:
 
 
 def _errors(detail: Any) -> Mapping[str, Any]:
-    return detail if isinstance(detail, Mapping) else {"non_field_errors": detail}
+    said = _unquoted(detail)
+    return said if isinstance(said, Mapping) else {"non_field_errors": said}
+
+
+def _unquoted(detail: Any) -> Any:
+    """Return what is wrong without what was sent: the framework repeats a wrong choice."""
+    if isinstance(detail, Mapping):
+        return {name: _unquoted(each) for name, each in detail.items()}
+    if isinstance(detail, list):
+        return [_unquoted(each) for each in detail]
+    return NO_CHOICE if getattr(detail, "code", "") == "invalid_choice" else detail
 
 
 def _passes(exc: OperationalError | InterfaceError) -> bool:

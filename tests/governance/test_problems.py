@@ -6,7 +6,7 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404
 from django.test import Client, RequestFactory
-from rest_framework.exceptions import Throttled
+from rest_framework.exceptions import ErrorDetail, Throttled, ValidationError
 
 from governance.api import problems
 from governance.errors import ColophonError
@@ -192,3 +192,11 @@ def test_djangos_own_answers_are_problems_under_the_api_alone(status):
     assert (inside.status_code, inside["Content-Type"]) == (status, "application/problem+json")
     assert outside["Content-Type"].startswith("text/html")
     assert b"s3cret" not in inside.content
+
+
+def test_a_wrong_choice_is_not_repeated_to_whoever_sent_it():
+    refused = ValidationError(
+        {"a": [ErrorDetail('"ann@example.org" is not a valid choice.', code="invalid_choice")]}
+    )
+    answer = problems.handle(refused)
+    assert json.loads(answer.content)["errors"] == {"a": ["This is not one of the choices."]}
