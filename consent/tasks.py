@@ -1,8 +1,13 @@
 """What the worker does for rights requests; a message carries an id and may be lost or doubled."""
 
+import time
+
 from celery import shared_task
 
-from consent.services import erasing, planning, remediation
+from consent.services import assessing, erasing, planning, remediation
+
+SECONDS_A_MESSAGE = 20.0
+STEP = 50
 
 
 @shared_task(name="consent.plan")
@@ -23,3 +28,15 @@ def follow(request_id: int) -> int:
     """Destroy the keys if nothing is left to erase, and look at the models again."""
     erasing.forget(request_id=request_id)
     return remediation.observe(request_id=request_id)
+
+
+@shared_task(name="consent.assess")
+def assess() -> int:
+    """Assess trainings until none waits or the time is up."""
+    ends, done = time.monotonic() + SECONDS_A_MESSAGE, 0
+    while time.monotonic() < ends:
+        step = assessing.assess_waiting(limit=STEP)
+        if not step:
+            break
+        done += step
+    return done

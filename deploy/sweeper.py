@@ -27,12 +27,14 @@ logger = logging.getLogger(__name__)
 # How long a worker gets before it is told of the same thing again.
 NUDGE_SECONDS = 1.0
 STEP_NUDGE_SECONDS = 5.0
+ASSESS_SECONDS = 2.0
 ALONE_AFTER_SECONDS = 30.0
 STEP = 200
 DAY_SECONDS = 24 * 3600.0
 _PAUSES = {
     consent_tasks.carry_out.name: STEP_NUDGE_SECONDS,
     lineage_tasks.let_go.name: DAY_SECONDS,
+    consent_tasks.assess.name: ASSESS_SECONDS,
 }
 
 
@@ -49,6 +51,7 @@ class Sweeper:
         if work_waits():
             found += self._tell(lineage_tasks.catch_up, [()])
         found += self._tell(lineage_tasks.let_go, [()])
+        found += self._tell(consent_tasks.assess, [()])
         for task, rows in (
             (consent_tasks.plan, requests.to_plan()),
             (consent_tasks.carry_out, requests.steps_to_do()),

@@ -1,5 +1,6 @@
 """Whose data it is, and what they allow."""
 
+from consent.models.assessments import AssessmentDue, Unweighed, UseAssessment, Violation
 from consent.models.decisions import ConsentDecision, Notice, NoticeVersion
 from consent.models.erasure import (
     ErasureStep,
@@ -14,6 +15,7 @@ from consent.models.sign_in import SignInCode
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
 
 __all__ = [
+    "AssessmentDue",
     "ConsentDecision",
     "ErasureStep",
     "GateDecision",
@@ -32,4 +34,7 @@ __all__ = [
     "SubjectIdentifier",
     "SubjectKey",
     "Tombstone",
+    "Unweighed",
+    "UseAssessment",
+    "Violation",
 ]

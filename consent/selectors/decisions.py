@@ -40,7 +40,7 @@ def standing(subject: Subject, purpose: Purpose, at: datetime) -> Standing:
 def excluded_from(people: Iterable[int], purpose: Purpose, at: datetime) -> BitMap:
     """Return those of some people whose data may not be used for a purpose at an instant.
 
-    The set form of `consent.rules.permitted`; an erased person is always excluded.
+    The set form of `consent.rules.permitted`; who was erased by then is always excluded.
     """
     asked = BitMap(people)
     basis = LegalBasis(purpose.legal_basis)
@@ -50,7 +50,7 @@ def excluded_from(people: Iterable[int], purpose: Purpose, at: datetime) -> BitM
         excluded = asked & _who(declined(chain(purpose), at), asked)
     else:
         excluded = BitMap()
-    gone = erased(list(asked) if len(asked) <= FEW else None)
+    gone = erased(list(asked) if len(asked) <= FEW else None).filter(erased_at__lte=at)
     return excluded | (asked & BitMap(gone.values_list("pk", flat=True)))
 
 

@@ -13,7 +13,7 @@ from consent.selectors import subjects
 from consent.selectors.decisions import excluded_from
 from governance.errors import ColophonError, NotFoundError
 from governance.models import ApiClient, Dataset, LegalBasis, Purpose
-from lineage.models import DatasetVersion, RunInput
+from lineage.models import DatasetVersion, Run, RunInput
 from lineage.selectors import transparency
 from lineage.selectors.identities import identities
 
@@ -55,31 +55,32 @@ def token_of(decision: GateDecision) -> gate_tokens.Token:
     )
 
 
-def speaks_for(decision: GateDecision, *, made: DatasetVersion, purposes: Collection[str]) -> bool:
-    """Say whether a decision was about what a run did that names it, and wrote ``made``.
+def mismatches(
+    decision: GateDecision, *, run: Run, model: gate_tokens.Name | None, purposes: Collection[str]
+) -> list[gate_tokens.Mismatch]:
+    """Return why a decision does not speak for what a run did that names it; nothing if it does.
 
     A run cannot lean on an answer to another question: it has to be open, in force when the run
     began, for its purpose and its model, and about every data set that it read. A run that names
-    no purpose means the decision's. Which version it read is of no matter here, since rows are
-    left out by what people say when they are filtered.
+    no purpose means the decision's, and one that has made no model yet the decision's. Which
+    version it read is of no matter here, since rows are left out by what people say when they are
+    filtered.
     """
-    token, run = token_of(decision), made.run
-    if run is None:
-        return False
+    token = token_of(decision)
     known = {each.dataset_id: each for each in decision.inputs.all()}
     read = set(RunInput.objects.filter(run_id=run.pk).values_list("dataset_id", flat=True))
     one = identities(read | known.keys())
     asked = {one[pk]: each for pk, each in known.items()}
     if not {one[pk] for pk in read} <= asked.keys():
-        return False
+        return [gate_tokens.Mismatch.OTHER_DATASET]
     inputs = [asked[one[pk]] for pk in read]
     use = gate_tokens.Use(
         purposes=purposes or [token.purpose or ""],
-        model=(made.dataset.namespace, made.dataset.name),
+        model=model or token.model,
         read={each.dataset.uuid: [each.version.uuid] for each in inputs},
         begun_at=run.started_at,
     )
-    return not gate_tokens.mismatches(token, use)
+    return gate_tokens.mismatches(token, use)
 
 
 def permitted(

@@ -69,6 +69,23 @@ def people_in(current: Collection[int], ever: Collection[int]) -> BitMap:
     return BitMap(found.values_list("subject_id", flat=True))
 
 
+def members_of(version_ids: Collection[int]) -> dict[int, BitMap]:
+    """Return, of each version that is known to hold anybody, the people in it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STAYS, [list(version_ids)])
+        found: dict[int, BitMap] = {}
+        for versions, people in cursor.fetchall():
+            stayed = BitMap(people)
+            for version in versions:
+                found[version] = found[version] | stayed if version in found else stayed
+        return found
+
+
+def complete_lists(version_ids: Collection[int]) -> "QuerySet[Manifest]":
+    """Return the manifests that say "exactly these" of some versions."""
+    return _complete(version_ids)
+
+
 def holds(subject_ids: Collection[int], version_ids: Collection[int]) -> set[tuple[int, int]]:
     """Return those pairs (person, version) where the version holds the person."""
     with connection.cursor() as cursor:
@@ -148,4 +165,24 @@ _HOLDS = """
         ON v.dataset_id = m.dataset_id
        AND (v.complete_at, v.id) >= (since.complete_at, since.id)
        AND (until.id IS NULL OR (v.complete_at, v.id) < (until.complete_at, until.id))
+"""
+
+# The people who came and left together, with those of the versions that they were in. The people
+# are gathered before the versions are joined: many share a stay, and a stay spans few versions.
+_STAYS = """
+    WITH asked AS (
+        SELECT id, dataset_id, complete_at FROM lineage_datasetversion WHERE id = ANY(%s)),
+    stay AS (
+        SELECT dataset_id, since_id, until_id, array_agg(subject_id) AS people
+          FROM consent_membership WHERE dataset_id IN (SELECT dataset_id FROM asked)
+         GROUP BY dataset_id, since_id, until_id)
+    SELECT array_agg(v.id), stay.people
+      FROM stay
+      JOIN lineage_datasetversion since ON since.id = stay.since_id
+      LEFT JOIN lineage_datasetversion until ON until.id = stay.until_id
+      JOIN asked v
+        ON v.dataset_id = stay.dataset_id
+       AND (v.complete_at, v.id) >= (since.complete_at, since.id)
+       AND (until.id IS NULL OR (v.complete_at, v.id) < (until.complete_at, until.id))
+     GROUP BY stay.dataset_id, stay.since_id, stay.until_id, stay.people
 """

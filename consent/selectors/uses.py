@@ -8,20 +8,15 @@ this very run.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from uuid import UUID
 
 from pyroaring import BitMap
 
-from consent.models import ErasureStep, GateDecision, Subject
-from consent.selectors import gate, membership
+from consent.models import ErasureStep, Subject
+from consent.selectors import leaning, membership
 from governance.models import Dataset
-from lineage.models import DatasetVersion, ModelVersion, RunFacet
+from lineage.models import DatasetVersion, ModelVersion
 from lineage.selectors import transparency, walk
 from lineage.selectors.transparency import Certainty
-
-TRAINING_FACET = "colophon_training"
-GATE_DECISION = "gateDecision"
-PURPOSES = "purposes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,38 +71,8 @@ def _erased_from(subject: Subject) -> set[int]:
 
 
 def _left_out_by_the_gate(subject: Subject, versions: Collection[int]) -> set[int]:
-    facets = RunFacet.objects.filter(
-        name=TRAINING_FACET, run__outputs__in=list(versions), value__has_key=GATE_DECISION
-    ).values_list("run__outputs", "value")
-    asked: dict[UUID, dict[int, list[str]]] = {}
-    for version, value in facets:
-        decision = _uuid(value[GATE_DECISION])
-        if decision is not None and version in versions:
-            asked.setdefault(decision, {})[version] = _texts(value.get(PURPOSES))
-    left_out: set[int] = set()
-    named = GateDecision.objects.filter(uuid__in=asked).select_related("purpose")
-    for decided in named.prefetch_related("inputs__dataset", "inputs__version"):
-        if subject.pk not in BitMap.deserialize(bytes(decided.excluded)):
-            continue
-        purposes = asked[decided.uuid]
-        written = DatasetVersion.objects.select_related("dataset", "run")
-        left_out |= {
-            made.pk
-            for made in written.filter(pk__in=list(purposes))
-            if gate.speaks_for(decided, made=made, purposes=purposes[made.pk])
-        }
-    return left_out
-
-
-def _texts(said: object) -> list[str]:
-    return [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
-
-
-def _uuid(text: object) -> UUID | None:
-    try:
-        return UUID(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
+    left_out = leaning.left_out(versions)
+    return {version for version, people in left_out.items() if subject.pk in people}
 
 
 def datasets_holding(subject: Subject) -> list[Dataset]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from consent.models import ConsentDecision, NoticeVersion, Subject
+from consent.models import ConsentDecision, NoticeVersion, Subject, Unweighed
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors.subjects import key_of
 from governance.errors import ColophonError
@@ -88,6 +88,7 @@ def record(
         _refuse_unseen(notice_version, purpose)
     decision, created = _kept_once(subject, key, facts)
     if created:
+        Unweighed.objects.create(decision=decision)
         ledger.append(
             kind="decision.recorded",
             facts=decision.evidence(),

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from consent import identifiers, manifests
 from consent.identifiers import IdentifierMalformedError
 from consent.manifests import Body, Form
-from consent.models import Manifest
+from consent.models import Manifest, Unweighed
 from consent.selectors import membership as known
 from consent.selectors.membership import Timeline
 from consent.selectors.subjects import digest_key
@@ -94,6 +94,7 @@ def load(
         rows=rows, people=_distinct(), received_from=client,
     )  # fmt: skip
     _take(manifest)
+    Unweighed.objects.create(manifest=manifest)
     _into_ledger(manifest)
     return Loaded(manifest, repeated=False)
 

@@ -208,6 +208,12 @@ class RunFacet(Facet):
                 condition=OPEN_OR_SEALED, name="lineage_runfacet_open_or_sealed"
             ),
         ]
+        indexes = [
+            # The runs that say of themselves that they train.
+            models.Index(
+                F("run"), name="lineage_runfacet_training", condition=Q(name="colophon_training")
+            ),
+        ]
 
 
 class UseFacet(Facet):

@@ -104,7 +104,7 @@ def path(
     edge = [] if start in walls else [start]
     while edge and len(came_from) <= bound:
         following = []
-        for child, parent in _parents(edge):
+        for child, parent in parents(edge):
             if parent in came_from:
                 continue
             came_from[parent] = child
@@ -134,12 +134,13 @@ def described(versions: Iterable[int]) -> list[Step]:
         return [Step(*row) for row in cursor.fetchall()]
 
 
-def _parents(children: list[int]) -> list[tuple[int, int]]:
+def parents(children: Collection[int]) -> list[tuple[int, int]]:
+    """Return every step up from some versions, as (child, parent)."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT child, parent.id FROM unnest(%s::bigint[]) AS child"
             " CROSS JOIN LATERAL lineage_parents(child) AS parent ORDER BY child, parent.id",
-            [children],
+            [list(children)],
         )
         return list(cursor.fetchall())
 

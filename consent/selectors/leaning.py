@@ -1,0 +1,81 @@
+"""Which runs leaned on which answer of the gate, and whom they left out by it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from pyroaring import BitMap
+
+from consent.gate_tokens import Mismatch, Name
+from consent.models import GateDecision
+from consent.selectors import gate
+from lineage.models import DatasetVersion, Run, RunFacet
+
+TRAINING_FACET = "colophon_training"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a run said of itself: for what, and by which answer of the gate."""
+
+    purposes: tuple[str, ...] = ()
+    gate_decision: UUID | None = None
+
+    @classmethod
+    def of(cls, facet: Mapping[str, object]) -> "Declared":
+        """Read the facet; what does not fit its schema was not said."""
+        purposes = facet.get("purposes")
+        texts = purposes if isinstance(purposes, list) else []
+        return cls(
+            tuple(dict.fromkeys(each for each in texts if isinstance(each, str))),
+            _uuid(facet.get("gateDecision")),
+        )
+
+
+def declared(run_ids: Collection[int]) -> dict[int, Declared]:
+    """Return what runs said of themselves, of those that said anything."""
+    facets = RunFacet.objects.filter(
+        name=TRAINING_FACET, run__in=list(run_ids), value__isnull=False
+    )
+    return {run: Declared.of(value) for run, value in facets.values_list("run_id", "value")}
+
+
+def decisions_named(uuids: Iterable[UUID]) -> dict[UUID, GateDecision]:
+    """Return the gate's answers of these names, of those that it gave."""
+    found = GateDecision.objects.filter(uuid__in=list(uuids)).select_related("purpose")
+    described = found.prefetch_related("inputs__dataset", "inputs__version")
+    return {each.uuid: each for each in described}
+
+
+def misfit(
+    decision: GateDecision, *, run: Run, model: Name | None, purposes: Collection[str]
+) -> list[Mismatch]:
+    """Return why an answer does not speak for a run that names it; nothing if it does."""
+    return gate.mismatches(decision, run=run, model=model, purposes=purposes)
+
+
+def left_out(version_ids: Collection[int]) -> dict[int, BitMap]:
+    """Return, of versions whose runs leaned on the gate, the people who were left out of them."""
+    written = DatasetVersion.objects.filter(pk__in=list(version_ids), run__isnull=False)
+    made = list(written.select_related("dataset", "run"))
+    said = declared({each.run_id for each in made if each.run_id is not None})
+    named = decisions_named(
+        each.gate_decision for each in said.values() if each.gate_decision is not None
+    )
+    found: dict[int, BitMap] = {}
+    for version in made:
+        told = said.get(version.run_id or 0)
+        decision = named.get(told.gate_decision) if told and told.gate_decision else None
+        if decision is None or told is None or version.run is None:
+            continue
+        model = (version.dataset.namespace, version.dataset.name)
+        if not misfit(decision, run=version.run, model=model, purposes=told.purposes):
+            found[version.pk] = BitMap.deserialize(bytes(decision.excluded))
+    return found
+
+
+def _uuid(text: object) -> UUID | None:
+    try:
+        return UUID(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
