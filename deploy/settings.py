@@ -125,6 +125,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "StorageKind": "governance.models.Storage.Kind",
+        "GateReason": "consent.models.GateDecision.Reason",
+        "AssessmentReason": "consent.models.UseAssessment.Reason",
         "DecisionKind": ["given", "renewed", "refused", "objected", "withdrawn"],
     },
 }

@@ -1,6 +1,15 @@
 """Addresses of the consent app; none ends in a slash, each list stands beside its views."""
 
-from consent.api import decisions, gate, membership, notices, receipts, request_urls, subjects
+from consent.api import (
+    assessments,
+    decisions,
+    gate,
+    membership,
+    notices,
+    receipts,
+    request_urls,
+    subjects,
+)
 
 urlpatterns = [
     *subjects.urlpatterns,
@@ -10,4 +19,5 @@ urlpatterns = [
     *membership.urlpatterns,
     *gate.urlpatterns,
     *request_urls.urlpatterns,
+    *assessments.urlpatterns,
 ]

@@ -1,4 +1,4 @@
-"""The questions about rights requests."""
+"""The questions about rights requests and assessments."""
 # mypy: allow-subclassing-any
 
 from collections.abc import Awaitable
@@ -8,6 +8,7 @@ import graphene
 from django.db.models import QuerySet
 
 from consent.graphql import types
+from consent.graphql.assessments import AssessmentQuery
 from consent.models import RightsRequest
 from consent.selectors import requests
 from consent.selectors.requests import Standing
@@ -15,8 +16,8 @@ from governance.graphql import Info, Page, connection, in_db, page_field, part_o
 from governance.graphql.pages import page_of_rows
 
 
-class Query(graphene.ObjectType):
-    """Rights requests."""
+class Query(AssessmentQuery, graphene.ObjectType):
+    """Rights requests, and conclusions about trainings."""
 
     request = graphene.Field(
         types.RightsRequest,

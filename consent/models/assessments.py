@@ -34,9 +34,12 @@ class UseAssessment(models.Model):
         """Why; about runs and data sets, never about people."""
 
         UNKNOWN_PURPOSE = "unknown_purpose", "it declared a purpose that is not registered"
-        WITHOUT_PERMISSION = "used_without_permission", "people had not permitted it"
+        USED_WITHOUT_PERMISSION = "used_without_permission", "people had not permitted it"
         ERASED_DATA_USED = "erased_data_used", "data that was erased had come back"
-        GATE_MISFIT = "gate_answer_does_not_fit", "it named an answer to another question"
+        GATE_ANSWER_DOES_NOT_FIT = (
+            "gate_answer_does_not_fit",
+            "it named an answer to another question",
+        )
         PURPOSE_UNDECLARED = "purpose_undeclared", "it declared no purpose"
         INPUTS_UNKNOWN = "inputs_unknown", "nothing is known of what it read"
         UNKNOWN_DATASET = "unknown_dataset", "nobody is known to answer for a data set upstream"

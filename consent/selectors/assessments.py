@@ -22,7 +22,9 @@ from lineage.selectors import versions
 Verdict = UseAssessment.Verdict
 Reason = UseAssessment.Reason
 
-VIOLATIONS = frozenset({Reason.UNKNOWN_PURPOSE, Reason.WITHOUT_PERMISSION, Reason.ERASED_DATA_USED})
+VIOLATIONS = frozenset(
+    {Reason.UNKNOWN_PURPOSE, Reason.USED_WITHOUT_PERMISSION, Reason.ERASED_DATA_USED}
+)
 GAPS = frozenset(
     {
         Reason.PURPOSE_UNDECLARED, Reason.INPUTS_UNKNOWN, Reason.UNKNOWN_DATASET,
@@ -76,20 +78,14 @@ def conclude(run: Run) -> Conclusion:
     unpermitted = BitMap.union(
         BitMap(), *(excluded_from(used, each, at) for each in known.values())
     )
-    found: set[UseAssessment.Reason] = {
-        Reason(why.value)
-        for why in gate.sources_without_people(set(traced.versions.values())).values()
-    }
     told = {
         Reason.PURPOSE_UNDECLARED: not purposes,
-        Reason.INPUTS_UNKNOWN: not traced.versions,
         Reason.UNKNOWN_PURPOSE: bool(set(purposes) - known.keys()),
-        Reason.WITHOUT_PERMISSION: bool(unpermitted),
-        Reason.GATE_MISFIT: said.gate_decision is not None and not fits,
+        Reason.USED_WITHOUT_PERMISSION: bool(unpermitted),
+        Reason.GATE_ANSWER_DOES_NOT_FIT: said.gate_decision is not None and not fits,
         Reason.ERASED_DATA_USED: not fits and _came_back(traced.versions),
-        Reason.LINEAGE_TRUNCATED: traced.truncated,
     }
-    found |= {reason for reason, holds in told.items() if holds}
+    found = {reason for reason, holds in told.items() if holds} | _gaps(traced)
     frozen = getattr(made, "provenance", None) if made else None
     return Conclusion(
         run=run, model_version=made, reasons=[each for each in Reason if each in found],
@@ -133,7 +129,7 @@ def affected(assessments: Iterable[UseAssessment], *, at: datetime | None = None
 def violations(*, open_only: bool = False) -> "QuerySet[Violation]":
     """Return the violations with what they rest on, in the order of opening."""
     found = Violation.objects.select_related(
-        "assessment__model_version__model__dataset", "withdrawn_by"
+        "assessment__model_version__model__dataset", "assessment__gate_decision", "withdrawn_by"
     )
     return (found.filter(resolved_at=None) if open_only else found).order_by("pk")
 
@@ -174,6 +170,15 @@ def _answer(
         return None, False
     model = (made.model.dataset.namespace, made.model.dataset.name) if made else None
     return decision, not leaning.misfit(decision, run=run, model=model, purposes=said.purposes)
+
+
+def _gaps(traced: tracing.Trace) -> set[UseAssessment.Reason]:
+    """Return what is not known of what was read, or of what lies behind it."""
+    silent = gate.sources_without_people(set(traced.versions.values())).values()
+    found = {Reason(why.value) for why in silent}
+    if traced.truncated:
+        found.add(Reason.LINEAGE_TRUNCATED)
+    return found if traced.versions else {Reason.INPUTS_UNKNOWN}
 
 
 def _came_back(version_ids: Collection[int]) -> bool:
