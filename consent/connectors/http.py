@@ -30,7 +30,8 @@ import httpx
 
 from consent.connectors import base, identifiers
 from consent.connectors.base import JSON, Connector, Erased, Located, Place
-from consent.connectors.outbound import PORTS, address_behind
+from governance import outbound
+from governance.outbound import PORTS, Peer
 
 TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 LONGEST_ANSWER: Final = 16 << 20  # bytes
@@ -104,11 +105,13 @@ class HttpConnector(Connector):
 class _Owner:
     """An open connection to one checked address."""
 
-    client: httpx.Client
-    url: SplitResult
-    address: str
+    peer: Peer
     key: bytes
     place: Place
+
+    @property
+    def url(self) -> SplitResult:
+        return self.peer.url
 
     def key_of(self, step: str, about: Mapping[str, JSON]) -> str:
         """Return what is the same whenever this step asks for the same; keyed, so it tells none."""
@@ -139,24 +142,17 @@ class _Owner:
     def _send(
         self, method: str, path: str, body: str, once: str
     ) -> tuple[int, httpx.Headers, bytes]:
-        at = str(int(time.time()))
-        content = body.encode()
-        signed = hmac.digest(self.key, f"{once}.{at}.".encode() + content, "sha256")
+        at, content = int(time.time()), body.encode()
         headers = {
-            "Host": self.url.netloc.rpartition("@")[2],
             "Content-Type": "application/json",
             "Idempotency-Key": once,
             "webhook-id": once,
-            "webhook-timestamp": at,
-            "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+            "webhook-timestamp": str(at),
+            "webhook-signature": outbound.signature(
+                self.key, message_id=once, timestamp=at, body=content
+            ),
         }
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        target = f"{self.url.scheme}://{host}:{self.url.port or PORTS[self.url.scheme]}{path}"
-        request = self.client.build_request(
-            method, target, content=content, headers=headers,
-            extensions={"sni_hostname": self.url.hostname or ""},
-        )  # fmt: skip
-        answer = self.client.send(request, stream=True)
+        answer = self.peer.send(method, path, content, headers)
         try:
             read = bytearray()
             for chunk in answer.iter_bytes():
@@ -189,16 +185,23 @@ class _Owner:
 @contextmanager
 def _opened(place: Place) -> Iterator[_Owner]:
     url, key = _parts(place)
-    address = address_behind(url, private=url.fragment == "private")
-    # No proxy and no settings of the environment: what was checked is what is spoken to.
-    with httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False) as client:
-        try:
-            yield _Owner(client, url, address, key, place)
-        except (httpx.HTTPError, httpx.StreamError):
-            raise base.StorageUnreachableError(
-                f"Check that the endpoint of {place.location} runs: it did not answer in time. "
-                "What it may have done already is found by asking again."
-            ) from None
+    try:
+        with outbound.connected(url, private=url.fragment == "private", timeout=TIMEOUT) as peer:
+            yield _Owner(peer, key, place)
+    except outbound.PeerForbiddenError:
+        raise base.StorageUnreadableError(
+            "Register an endpoint with https on a public address, or allow a private network by "
+            "#private."
+        ) from None
+    except outbound.PeerUnresolvedError:
+        raise base.StorageUnreachableError(
+            "Check the name of the endpoint's host: it cannot be resolved."
+        ) from None
+    except (httpx.HTTPError, httpx.StreamError):
+        raise base.StorageUnreachableError(
+            f"Check that the endpoint of {place.location} runs: it did not answer in time. "
+            "What it may have done already is found by asking again."
+        ) from None
 
 
 def _parts(place: Place) -> tuple[SplitResult, bytes]:

@@ -18,7 +18,7 @@ from consent.connectors.base import (
     StorageUnreadableError,
 )
 from consent.connectors.http import HttpConnector
-from consent.connectors.outbound import _allowed
+from governance.outbound import allowed
 from tests.consent.connectors import owner
 from tests.consent.connectors.contract import CANARY, ConnectorContract, Row, people, refused
 
@@ -219,5 +219,5 @@ def test_nobody_listening_is_unreachable_and_can_be_tried_again():
         ("::ffff:169.254.169.254", False, False),
     ],
 )
-def test_which_addresses_are_allowed(address, public, private):
-    assert (_allowed(address, private=False), _allowed(address, private=True)) == (public, private)
+def test_which_addresses_areallowed(address, public, private):
+    assert (allowed(address, private=False), allowed(address, private=True)) == (public, private)
