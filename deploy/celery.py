@@ -8,4 +8,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
 
 application = Celery("colophon")
 application.config_from_object("django.conf:settings", namespace="CELERY")
-application.autodiscover_tasks(["lineage", "consent"])
+application.autodiscover_tasks(["governance", "lineage", "consent"])

@@ -125,6 +125,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "StorageKind": "governance.models.Storage.Kind",
+        "WebhookKind": "governance.models.WebhookKind",
         "GateReason": "consent.models.GateDecision.Reason",
         "AssessmentReason": "consent.models.UseAssessment.Reason",
         "DecisionKind": ["given", "renewed", "refused", "objected", "withdrawn"],
@@ -159,6 +160,8 @@ COLOPHON_EVENT_BYTES = environment.number("COLOPHON_EVENT_BYTES", 1024 * 1024)
 COLOPHON_BATCH_BYTES = environment.number("COLOPHON_BATCH_BYTES", 32 * 1024 * 1024)
 COLOPHON_RAW_DAYS = environment.number("COLOPHON_RAW_DAYS", 90)
 COLOPHON_RETENTION_MONTHS = environment.number("COLOPHON_RETENTION_MONTHS", 0)  # 0 keeps all
+# Webhooks may go to plain http and to addresses of the local network only where this is said.
+COLOPHON_PRIVATE_WEBHOOKS = environment.flag("COLOPHON_PRIVATE_WEBHOOKS", default=False)
 COLOPHON_LEASE_SECONDS = environment.number("COLOPHON_LEASE_SECONDS", 60)
 
 LOGGING = {

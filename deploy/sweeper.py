@@ -18,6 +18,8 @@ from redis.exceptions import RedisError
 from consent import tasks as consent_tasks
 from consent.selectors import requests
 from deploy.celery import application
+from governance import tasks as governance_tasks
+from governance.selectors import webhooks
 from governance.services import ledger
 from lineage import tasks as lineage_tasks
 from lineage.selectors.inbox import work_waits
@@ -53,6 +55,7 @@ class Sweeper:
         found += self._tell(lineage_tasks.let_go, [()])
         found += self._tell(consent_tasks.assess, [()])
         for task, rows in (
+            (governance_tasks.deliver_webhook, webhooks.to_deliver()),
             (consent_tasks.plan, requests.to_plan()),
             (consent_tasks.carry_out, requests.steps_to_do()),
             (consent_tasks.follow, requests.to_observe()),

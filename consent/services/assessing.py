@@ -16,7 +16,9 @@ from consent.selectors import assessments as known
 from consent.selectors.assessments import Conclusion
 from governance.errors import ColophonError
 from governance.locks import Lock
-from governance.services import ledger
+from governance.models import WebhookKind
+from governance.services import ledger, webhooks
+from governance.strictjson import JSON
 from lineage.models import Run
 from lineage.selectors import transparency
 from lineage.selectors.identities import called
@@ -184,7 +186,11 @@ def _open_or_withdraw(added: UseAssessment) -> None:
         return
     if waiting is None and not _settled_before(added):
         opened = Violation.objects.create(run=added.run, assessment=added)
-        facts = {"violation": str(opened.uuid), "assessment": str(added.uuid)}
+        facts: dict[str, JSON] = {
+            "violation": str(opened.uuid), "assessment": str(added.uuid),
+            "run": str(added.run_uuid), "reasons": [str(each) for each in added.reasons],
+        }  # fmt: skip
+        webhooks.announce(kind=WebhookKind.VIOLATION_OPENED, facts=facts)
         ledger.append(kind="violation.opened", facts=facts)
 
 

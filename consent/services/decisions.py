@@ -11,9 +11,10 @@ from django.db import IntegrityError, transaction
 from consent.models import ConsentDecision, NoticeVersion, Subject, Unweighed
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors.subjects import key_of
+from governance.crypto import SealingKey
 from governance.errors import ColophonError
-from governance.models import Purpose
-from governance.services import ledger
+from governance.models import Purpose, WebhookKind
+from governance.services import ledger, webhooks
 
 
 class IdempotencyKeyReusedError(ColophonError):
@@ -88,13 +89,7 @@ def record(
         _refuse_unseen(notice_version, purpose)
     decision, created = _kept_once(subject, key, facts)
     if created:
-        Unweighed.objects.create(decision=decision)
-        ledger.append(
-            kind="decision.recorded",
-            facts=decision.evidence(),
-            key=sealing,
-            sealed_for=subject.uuid,
-        )
+        _tell(decision, sealing)
     else:
         _refuse_other_facts(decision, facts)
     return Recorded(decision, replayed=not created)
@@ -108,6 +103,22 @@ def _kept_once(
     except IntegrityError as error:
         _explain(error)
         raise
+
+
+def _tell(decision: ConsentDecision, sealing: SealingKey) -> None:
+    """Leave it to be weighed against trainings, tell pipelines of a "no", and tell the ledger."""
+    Unweighed.objects.create(decision=decision)
+    if not DecisionKind(decision.kind).is_yes:
+        about = decision.purpose.key
+        webhooks.announce(
+            kind=WebhookKind.PERMISSION_CHANGED, facts={"purpose": about}, about=about
+        )
+    ledger.append(
+        kind="decision.recorded",
+        facts=decision.evidence(),
+        key=sealing,
+        sealed_for=decision.subject.uuid,
+    )
 
 
 def _refuse_other_facts(decision: ConsentDecision, facts: Mapping[str, Any]) -> None:

@@ -9,6 +9,8 @@ from django.utils import timezone
 from consent.models import Remediation, RightsRequest
 from consent.selectors import requests, uses
 from consent.services.requests import record
+from governance.models import WebhookKind
+from governance.services import webhooks
 from lineage.models import ModelVersion
 from lineage.openlineage import RunState
 from lineage.selectors import transparency
@@ -24,7 +26,9 @@ def open_for(*, request: RightsRequest, affected: Collection[uses.Use]) -> int:
     for use in new:
         made = use.model_version
         Remediation.objects.create(request=request, model_version=made, certainty=use.certainty)
-        record(request, "remediation.opened", {"model_version": str(made.uuid)})
+        facts = {"model_version": str(made.uuid)}
+        webhooks.announce(kind=WebhookKind.MODEL_AFFECTED, facts=facts, about=str(made.uuid))
+        record(request, "remediation.opened", facts)
     return len(new)
 
 
@@ -89,4 +93,6 @@ def _tell_completion(request: RightsRequest) -> None:
         return
     untold = RightsRequest.objects.filter(pk=request.pk, completion_recorded_at=None)
     if untold.update(completion_recorded_at=timezone.now()):
+        facts = {"request": str(request.uuid)}
+        webhooks.announce(kind=WebhookKind.ERASURE_COMPLETED, facts=facts)
         record(request, "request.completed", {})

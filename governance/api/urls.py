@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from governance.api import ledger, registry, rules
+from governance.api import ledger, registry, rules, webhooks
 
 urlpatterns = [
     path("storages", registry.Storages.as_view()),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("policies", rules.Policies.as_view()),
     path("policies/<slug:key>", rules.Policy.as_view()),
     path("policies/<slug:key>/publish", rules.PolicyPublication.as_view()),
+    *webhooks.urlpatterns,
     path("ledger/head", ledger.Head.as_view()),
     path("ledger/consistency", ledger.Consistency.as_view()),
     path("ledger/proofs/<uuid:uuid>", ledger.Proof.as_view()),

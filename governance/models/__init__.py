@@ -11,6 +11,13 @@ from governance.models.ledger import (
 from governance.models.registry import Dataset, Model, Storage
 from governance.models.rules import LegalBasis, Policy, PolicyVersion, Purpose
 from governance.models.signing import SigningKey
+from governance.models.webhooks import (
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookKind,
+    WebhookMessage,
+    WebhookSecret,
+)
 
 __all__ = [
     "ApiClient",
@@ -29,4 +36,9 @@ __all__ = [
     "Scope",
     "SigningKey",
     "Storage",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookKind",
+    "WebhookMessage",
+    "WebhookSecret",
 ]

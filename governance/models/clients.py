@@ -19,6 +19,7 @@ class Scope(models.TextChoices):
     GATE_ASK = "gate:ask", "ask whether rows may be used"
     REQUESTS_READ = "requests:read", "follow rights requests"
     REQUESTS_WRITE = "requests:write", "open and decide rights requests"
+    WEBHOOKS_MANAGE = "webhooks:manage", "say where to be told what happens here"
     AUDIT_READ = "audit:read", "ask transparency questions and read the ledger"
 
 

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from governance.errors import ColophonError
-from governance.models import Policy, PolicyVersion, Purpose
-from governance.services import ledger
+from governance.models import Policy, PolicyVersion, Purpose, WebhookKind
+from governance.services import ledger, webhooks
 from governance.services.registry import Registered
 
 
@@ -97,7 +97,9 @@ def publish_policy(*, policy: Policy) -> PolicyVersion:
     version.published_at = timezone.now()
     version.save(update_fields=["published_at"])
     digest = _content_sha256(title=version.title, text=version.text, rules=version.rules)
-    ledger.append(kind="policy.published", facts=_version_facts(version, digest))
+    facts = _version_facts(version, digest)
+    webhooks.announce(kind=WebhookKind.POLICY_PUBLISHED, facts=facts)
+    ledger.append(kind="policy.published", facts=facts)
     return version
 
 
