@@ -179,12 +179,8 @@ def _open_or_withdraw(added: UseAssessment) -> None:
     waiting = Violation.objects.filter(run=added.run_id, resolved_at=None).first()
     if added.verdict != UseAssessment.Verdict.VIOLATION:
         if waiting is not None:
-            waiting.resolved_at, waiting.withdrawn_by = timezone.now(), added
-            waiting.save(update_fields=["resolved_at", "withdrawn_by"])
-            facts = {"violation": str(waiting.uuid), "assessment": str(added.uuid)}
-            ledger.append(kind="violation.withdrawn", facts=facts)
-        return
-    if waiting is None and not _settled_before(added):
+            _withdraw(waiting, added)
+    elif waiting is None and not _settled_before(added):
         opened = Violation.objects.create(run=added.run, assessment=added)
         facts: dict[str, JSON] = {
             "violation": str(opened.uuid), "assessment": str(added.uuid),
@@ -192,6 +188,13 @@ def _open_or_withdraw(added: UseAssessment) -> None:
         }  # fmt: skip
         webhooks.announce(kind=WebhookKind.VIOLATION_OPENED, facts=facts)
         ledger.append(kind="violation.opened", facts=facts)
+
+
+def _withdraw(violation: Violation, by: UseAssessment) -> None:
+    violation.resolved_at, violation.withdrawn_by = timezone.now(), by
+    violation.save(update_fields=["resolved_at", "withdrawn_by"])
+    facts = {"violation": str(violation.uuid), "assessment": str(by.uuid)}
+    ledger.append(kind="violation.withdrawn", facts=facts)
 
 
 def _settled_before(added: UseAssessment) -> bool:
