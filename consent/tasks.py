@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from consent.services import erasing, planning, remediation
+from consent.services import erasing, forgetting, planning, remediation
 
 
 @shared_task(name="consent.plan")
@@ -11,15 +11,15 @@ def plan(request_id: int) -> bool:
     return planning.plan(request_id=request_id)
 
 
-# A step may take long: what ends one whose worker has died is its lease, not a time limit.
+# A batch may take long: what ends one whose worker has died is its leases, not a time limit.
 @shared_task(name="consent.carry_out")
-def carry_out(step_id: int) -> bool:
-    """Do an erasure step, if it is free."""
-    return erasing.carry_out(step_id=step_id)
+def carry_out(dataset_id: int) -> int:
+    """Do the erasure steps of a data set that are free."""
+    return erasing.carry_out(dataset_id=dataset_id)
 
 
 @shared_task(name="consent.follow")
 def follow(request_id: int) -> int:
     """Destroy the keys if nothing is left to erase, and look at the models again."""
-    erasing.forget(request_id=request_id)
+    forgetting.forget(request_id=request_id)
     return remediation.observe(request_id=request_id)

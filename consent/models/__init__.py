@@ -2,6 +2,7 @@
 
 from consent.models.decisions import ConsentDecision, Notice, NoticeVersion
 from consent.models.erasure import (
+    ErasureBatch,
     ErasureStep,
     Remediation,
     RequestKind,
@@ -15,6 +16,7 @@ from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tomb
 
 __all__ = [
     "ConsentDecision",
+    "ErasureBatch",
     "ErasureStep",
     "GateDecision",
     "GateInput",
