@@ -4,7 +4,7 @@ import time
 
 from celery import shared_task
 
-from consent.services import assessing, erasing, planning, remediation
+from consent.services import assessing, erasing, forgetting, planning, remediation
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
@@ -16,17 +16,17 @@ def plan(request_id: int) -> bool:
     return planning.plan(request_id=request_id)
 
 
-# A step may take long: what ends one whose worker has died is its lease, not a time limit.
+# A batch may take long: what ends one whose worker has died is its leases, not a time limit.
 @shared_task(name="consent.carry_out")
-def carry_out(step_id: int) -> bool:
-    """Do an erasure step, if it is free."""
-    return erasing.carry_out(step_id=step_id)
+def carry_out(dataset_id: int) -> int:
+    """Do the erasure steps of a data set that are free."""
+    return erasing.carry_out(dataset_id=dataset_id)
 
 
 @shared_task(name="consent.follow")
 def follow(request_id: int) -> int:
     """Destroy the keys if nothing is left to erase, and look at the models again."""
-    erasing.forget(request_id=request_id)
+    forgetting.forget(request_id=request_id)
     return remediation.observe(request_id=request_id)
 
 

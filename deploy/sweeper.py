@@ -54,10 +54,11 @@ class Sweeper:
             found += self._tell(lineage_tasks.catch_up, [()])
         found += self._tell(lineage_tasks.let_go, [()])
         found += self._tell(consent_tasks.assess, [()])
+        erasable = requests.datasets_to_erase_from()
+        found += self._tell(consent_tasks.carry_out, [(pk,) for pk in erasable[:STEP]])
         for task, rows in (
             (governance_tasks.deliver_webhook, webhooks.to_deliver()),
             (consent_tasks.plan, requests.to_plan()),
-            (consent_tasks.carry_out, requests.steps_to_do()),
             (consent_tasks.follow, requests.to_observe()),
         ):
             found += self._tell(task, [(pk,) for pk in rows.values_list("pk", flat=True)[:STEP]])

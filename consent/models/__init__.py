@@ -3,6 +3,7 @@
 from consent.models.assessments import AssessmentDue, Unweighed, UseAssessment, Violation
 from consent.models.decisions import ConsentDecision, Notice, NoticeVersion
 from consent.models.erasure import (
+    ErasureBatch,
     ErasureStep,
     Remediation,
     RequestKind,
@@ -17,6 +18,7 @@ from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tomb
 __all__ = [
     "AssessmentDue",
     "ConsentDecision",
+    "ErasureBatch",
     "ErasureStep",
     "GateDecision",
     "GateInput",

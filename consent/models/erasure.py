@@ -1,7 +1,9 @@
 """Rights requests, and what carrying out an erasure leaves behind as facts."""
 
+import hashlib
 from typing import Any
 
+import rfc8785
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -73,12 +75,33 @@ class RightsRequest(models.Model):
         return str(self.uuid)
 
 
+class ErasureBatch(models.Model):
+    """What the erasures of several people from one data set left behind as evidence, together.
+
+    It names nobody: figures and digests of files or tables before and after. A part that was
+    erased before a storage failed is a batch without steps. Never changed.
+    """
+
+    uuid = public_id()
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
+    evidence: "models.JSONField[Any, Any]" = models.JSONField()
+    made_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the evidence as canonical JSON (RFC 8785), in hexadecimal."""
+        return hashlib.sha256(rfc8785.dumps(self.evidence)).hexdigest()
+
+
 class ErasureStep(models.Model):
     """One data set of one request: locate, erase, verify.
 
     The row is the work: a message carries its id, a worker claims it by raising ``token`` and
     setting ``lease_until`` by the database's clock, and only the holder of the token can finish
-    it. ``located_rows`` is set once, before anything is erased, so that a worker that dies after
+    it. ``evidence`` is what a person brings who settles it by hand; a connector's is the batch's.
+    ``located_rows`` is set once, before anything is erased, so that a worker that dies after
     erasing and before saying so does not turn "erased" into "not found".
     """
 
@@ -113,6 +136,9 @@ class ErasureStep(models.Model):
     retry_at = models.DateTimeField(db_default=Now())
     located_rows = models.PositiveBigIntegerField(null=True)
     evidence: "models.JSONField[Any, Any]" = models.JSONField(default=dict, blank=True)
+    batch = models.ForeignKey(
+        ErasureBatch, on_delete=models.PROTECT, null=True, related_name="steps"
+    )
     version = models.ForeignKey(
         DatasetVersion, on_delete=models.PROTECT, null=True, related_name="+"
     )

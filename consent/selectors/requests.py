@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from consent.models import ErasureStep, Remediation, RequestKind, RightsRequest
@@ -116,6 +116,12 @@ def steps_to_do() -> "QuerySet[ErasureStep]":
     free = ~Q(state="running") | Q(lease_until__lt=Now())
     waiting = ErasureStep.objects.filter(free, ~Exists(before), retry_at__lte=Now())
     return waiting.exclude(state="done").order_by("request__due_at", "position", "pk")
+
+
+def datasets_to_erase_from() -> list[int]:
+    """Return the data sets that have steps which can be done now, nearest due date first."""
+    waiting = steps_to_do().order_by().values("dataset_id").annotate(due=Min("request__due_at"))
+    return [each["dataset_id"] for each in waiting.order_by("due", "dataset_id")]
 
 
 def to_observe() -> "QuerySet[RightsRequest]":

@@ -1,109 +1,41 @@
-"""Carry out erasure steps: claim, locate, erase, read back, finish; each safe to lose.
+"""Carry out the erasure steps of a data set together: claim, read, erase, read back, finish.
 
-The row is the work. A worker that dies leaves a lease that runs out; the next one erases what is
-left and finds the rows that were located first still on record. A worker that wakes after its
-lease finds its token outdated and changes nothing.
+A thousand people who leave one data set cost it one reading and one rewriting. Each part is safe
+to lose: a worker that dies leaves leases that run out; the next one erases what is left and finds
+the rows that were located first still on record. A worker that wakes after its lease finds its
+tokens outdated and changes nothing.
 """
 
 import logging
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
 from consent.connectors import connector_for
-from consent.connectors.base import Connector, ConnectorError, Place
+from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
-from consent.models import ErasureStep, Membership, RightsRequest, Subject
+from consent.models import ErasureBatch, ErasureStep, Membership, SubjectIdentifier
 from consent.selectors.subjects import digest_of
-from consent.services import subjects
-from consent.services.leases import kept_alive
-from consent.services.requests import record
-from governance.models import Storage
+from consent.services.claims import (
+    Batch,
+    LostClaimError,
+    claim,
+    kept_alive,
+    put_off,
+    remember_located,
+)
+from consent.services.requests import Told, record_many
+from governance.models import Dataset, Storage
 from governance.selectors.registry import address_of
 from lineage.services.versions import record_erasure
 
 logger = logging.getLogger(__name__)
 
-BLOCKED_SECONDS = 60
-RETRY_SECONDS = 5
-A_DAY_SECONDS = 24 * 3600
-A_PERSON_IS_NEEDED = "person_needed"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A step that is ours while the lease lasts and nobody has raised the token."""
-
-    step: ErasureStep
-    token: int
-
-
-class LostClaimError(Exception):
-    """Another worker has taken the step over: what we did must not be written down as ours."""
-
-
-def carry_out(*, step_id: int) -> bool:
-    """Do one step if it is free; return whether it now has its outcome.
-
-    What stands in the way is written on the step by its code, and the step stays open.
-    """
-    claim = _claim(step_id)
-    if claim is None:
-        return False
-    try:
-        with kept_alive(step_id=step_id, token=claim.token):
-            _erase(claim)
-    except ConnectorError as error:
-        _put_off(claim, error.code, error.message, retryable=error.retryable)
-        return False
-    except LostClaimError:
-        logger.warning("step %s was taken over while its lease had run out", claim.step.uuid)
-        return False
-    return True
-
-
-def _claim(step_id: int) -> Claim | None:
-    """Take the step in one statement, by the database's clock."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE consent_erasurestep
-               SET state = 'running', token = token + 1, attempt = attempt + 1,
-                   code = '', reason = '',
-                   lease_until = clock_timestamp() + make_interval(secs => %s)
-             WHERE id = %s
-               AND (state IN ('ready', 'blocked')
-                    OR state = 'running' AND lease_until < clock_timestamp())
-            RETURNING token
-            """,
-            [settings.COLOPHON_LEASE_SECONDS, step_id],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    step = ErasureStep.objects.select_related("request__subject", "dataset__storage")
-    return Claim(step.get(pk=step_id), row[0])
-
-
-def _erase(claim: Claim) -> None:
-    step = claim.step
-    place = _place(step)
-    connector = connector_for(place.kind)
-    values = _identifiers(step, connector, place)
-    located = connector.locate(place, values)
-    first_located = _remember_located(claim, located.rows)
-    erased = connector.erase(place, values)
-    remaining = connector.verify(place, values)
-    if remaining:
-        raise RowsRemainError(f"{remaining} rows are still there after erasing: it is tried again")
-    evidence = {
-        "located": first_located, "erased_by_last_attempt": erased.rows, "read_back": remaining,
-        "parts": list(located.parts), "storage": dict(erased.evidence),
-    }  # fmt: skip
-    _finish(claim, first_located, evidence)
+MOST_TOGETHER = 5_000
 
 
 class RowsRemainError(ConnectorError):
@@ -125,8 +57,76 @@ class StorageDisabledError(ConnectorError):
     code = "storage_disabled"
 
 
-def _place(step: ErasureStep) -> Place:
-    dataset = step.dataset
+class IdentifierMissingError(ConnectorError):
+    """The person is not known by the kind of identifier that the data set is written in.
+
+    Nothing can be looked for then, so nothing may be called "not found".
+    """
+
+    code = "identifier_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a data set holds of the people of a batch: their spellings, and rows a step."""
+
+    values: frozenset[str]
+    rows: Mapping[int, int] = field(repr=False)
+
+
+def carry_out(*, dataset_id: int) -> int:
+    """Do the steps of a data set that are free; return how many now have their outcome.
+
+    What stands in the way is written on the steps by its code, and they stay open.
+    """
+    dataset = Dataset.objects.select_related("storage").get(pk=dataset_id)
+    batch = claim(dataset_id=dataset_id, limit=_most_together(dataset))
+    if batch is None:
+        return 0
+    try:
+        with kept_alive(batch):
+            return _erase(batch, dataset)
+    except ConnectorError as error:
+        _keep_partial(batch, error.partial)
+        put_off(batch, error.code, error.message, retryable=error.retryable)
+    except LostClaimError:
+        logger.warning("a batch was taken over while its leases had run out")
+    return 0
+
+
+def _most_together(dataset: Dataset) -> int:
+    """Return how many steps may share a batch: an owner is asked for one person at a time.
+
+    There the step's name is what makes a repetition recognisable, so it cannot be a batch's.
+    """
+    return 1 if dataset.storage and dataset.storage.kind == Storage.Kind.HTTP else MOST_TOGETHER
+
+
+def _erase(batch: Batch, dataset: Dataset) -> int:
+    steps = batch.steps()
+    place = _place(dataset, steps)
+    wanted, unknown = _people(steps, dataset.subject_scheme)
+    if unknown and place.kind != Storage.Kind.MANUAL:
+        error = IdentifierMissingError(
+            f"the person is not known by {dataset.subject_scheme}: add it, or settle it by hand"
+        )
+        put_off(batch.only(unknown), error.code, error.message, retryable=False)
+        batch = batch.only(batch.tokens.keys() - unknown)
+        if not batch.tokens:
+            return 0
+    connector = connector_for(place.kind)
+    found = _read(connector, place, dataset.subject_scheme, wanted)
+    remember_located(batch, found.rows)
+    erased = connector.erase(place, found.values)
+    remaining: Mapping[int, int] = {}
+    if connector.verify(place, found.values):
+        remaining = _read(connector, place, dataset.subject_scheme, wanted).rows
+        reason = "rows are still there after erasing: it is tried again"
+        put_off(batch.only(remaining), RowsRemainError.code, reason, retryable=True)
+    return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased)
+
+
+def _place(dataset: Dataset, steps: Collection[ErasureStep]) -> Place:
     storage = dataset.storage
     by_hand = storage is not None and storage.kind == Storage.Kind.MANUAL
     if storage is None or not (dataset.subject_column or by_hand):
@@ -135,111 +135,105 @@ def _place(step: ErasureStep) -> Place:
         raise StorageDisabledError("the storage is switched off: switch it on again")
     return Place(
         storage.kind, address_of(storage), dataset.location, dataset.subject_column,
-        step=str(step.uuid),
+        options=dataset.erasure_options,
+        step=str(next(iter(steps)).uuid) if len(steps) == 1 else "",
     )  # fmt: skip
 
 
-def _identifiers(step: ErasureStep, connector: Connector, place: Place) -> frozenset[str]:
-    """Return the person's identifiers as they are spelled in the data set.
+def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[dict[bytes, set[int]], set[int]]:
+    """Return whose digest is looked for by which steps, and the steps that have none."""
+    of: defaultdict[int, set[int]] = defaultdict(set)
+    for step in steps:
+        of[step.request.subject_id].add(step.pk)
+    known = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
+    wanted: defaultdict[bytes, set[int]] = defaultdict(set)
+    for digest, subject in known.values_list("digest", "subject_id"):
+        wanted[bytes(digest)] |= of[subject]
+    return dict(wanted), {step.pk for step in steps}.difference(*wanted.values())
+
+
+def _read(
+    connector: Connector, place: Place, scheme: str, wanted: Mapping[bytes, set[int]]
+) -> Reading:
+    """Find the people in the data set, and count their rows.
 
     The subject column is read and each value digested, because only the digest is spelled one
     way; what is found stays in memory.
     """
-    scheme = step.dataset.subject_scheme
-    known = step.request.subject.identifiers.filter(scheme=scheme)
-    digests = {bytes(each) for each in known.values_list("digest", flat=True)}
-    if not digests:
-        return frozenset()
-    return frozenset(
-        value
-        for values in connector.members(place)
-        for value in set(values)
-        if _digest_or_nothing(scheme, value) in digests
-    )
+    values: set[str] = set()
+    rows: Counter[int] = Counter()
+    for batch in connector.members(place):
+        for value, times in Counter(batch).items():
+            steps = wanted.get(_digest_or_nothing(scheme, value), ())
+            if steps:
+                values.add(value)
+                rows.update(dict.fromkeys(steps, times))
+    return Reading(frozenset(values), rows)
 
 
-def _digest_or_nothing(scheme: str, value: str) -> bytes | None:
-    """Return a value's digest; one that can identify nobody has none."""
+def _digest_or_nothing(scheme: str, value: str) -> bytes:
+    """Return a value's digest; one that can identify nobody has an empty one."""
     try:
         return digest_of(scheme, value)
     except IdentifierMalformedError:
-        return None
-
-
-def _remember_located(claim: Claim, rows: int) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE consent_erasurestep"
-            " SET located_rows = greatest(coalesce(located_rows, 0), %s)"
-            " WHERE id = %s AND token = %s AND state = 'running' RETURNING located_rows",
-            [rows, claim.step.pk, claim.token],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise LostClaimError
-    return int(row[0])
+        return b""
 
 
 @transaction.atomic
-def _finish(claim: Claim, located: int, evidence: dict[str, Any]) -> None:
-    """Write outcome, new version, membership and ledger together, if the step is still ours."""
-    step, now = claim.step, timezone.now()
-    outcome = ErasureStep.Outcome.ERASED if located else ErasureStep.Outcome.NOT_FOUND
-    mine = ErasureStep.objects.filter(pk=step.pk, token=claim.token, state="running")
-    if not mine.update(
-        state=ErasureStep.State.DONE, outcome=outcome, evidence=evidence, finished_at=now,
-        lease_until=None,
-    ):  # fmt: skip
-        raise LostClaimError
-    version = record_erasure(dataset_id=step.dataset_id, at=now)
-    ErasureStep.objects.filter(pk=step.pk).update(version=version)
-    Membership.objects.filter(
-        subject=step.request.subject, dataset=step.dataset, until=None
-    ).update(until=version)
-    record(
-        step.request, "erasure.step",
-        {
-            "step": str(step.uuid), "dataset": str(step.dataset.uuid), "outcome": outcome,
-            "rows": located,
-        },
-    )  # fmt: skip
-
-
-def _put_off(claim: Claim, code: str, reason: str, *, retryable: bool) -> None:
-    """Say what stands in the way; an unreachable storage is tried soon, a missing one later."""
-    seconds = RETRY_SECONDS * min(claim.step.attempt, 12) if retryable else BLOCKED_SECONDS
-    if code == A_PERSON_IS_NEEDED:
-        seconds = A_DAY_SECONDS
+def _finish(batch: Batch, erased: Erased) -> int:
+    """Write outcomes, new version, memberships and ledger together, for what is still ours."""
+    if not batch.tokens:
+        return 0
+    now = timezone.now()
+    made = ErasureBatch.objects.create(dataset_id=batch.dataset_id, evidence=_evidence(erased))
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE consent_erasurestep
-               SET state = 'blocked', code = %s, reason = %s, lease_until = NULL,
-                   retry_at = clock_timestamp() + make_interval(secs => %s)
-             WHERE id = %s AND token = %s AND state = 'running'
+            UPDATE consent_erasurestep s
+               SET state = 'done', lease_until = NULL, finished_at = %s, batch_id = %s,
+                   outcome = CASE WHEN s.located_rows > 0 THEN 'erased' ELSE 'not_found' END
+              FROM unnest(%s::bigint[], %s::bigint[]) AS c (id, token)
+             WHERE s.id = c.id AND s.token = c.token AND s.state = 'running'
             """,
-            [code, reason, seconds, claim.step.pk, claim.token],
+            [now, made.pk, list(batch.tokens), list(batch.tokens.values())],
         )
+        if cursor.rowcount != len(batch.tokens):
+            raise LostClaimError
+    version = record_erasure(dataset_id=batch.dataset_id, at=now)
+    done = ErasureStep.objects.filter(pk__in=batch.tokens)
+    done.update(version=version)
+    leaving = done.values_list("request__subject_id", flat=True)
+    Membership.objects.filter(
+        subject__in=list(leaving), dataset_id=batch.dataset_id, until=None
+    ).update(until=version)
+    _into_ledger(batch, made)
+    return len(batch.tokens)
 
 
-@transaction.atomic
-def forget(*, request_id: int) -> bool:
-    """Destroy the person's key once nothing of theirs is left to erase; say whether this did."""
-    found = RightsRequest.objects.select_for_update().select_related("subject")
-    due = found.filter(pk=request_id, planned_at__isnull=False, forgotten_at=None).first()
-    if due is None or due.steps.exclude(state=ErasureStep.State.DONE).exists():
-        return False
-    if _kept_under_exemption(due):
-        return False
-    subject = Subject.objects.select_for_update().get(pk=due.subject_id)
-    if subject.erased_at is None:
-        subjects.forget(subject=subject)
-    due.forgotten_at = timezone.now()
-    due.save(update_fields=["forgotten_at"])
-    record(due, "subject.forgotten", {})
-    return True
+def _evidence(erased: Erased) -> dict[str, Any]:
+    return {"rows": erased.rows, "parts": list(erased.parts), "storage": dict(erased.evidence)}
 
 
-def _kept_under_exemption(request: RightsRequest) -> bool:
-    """Say whether some data lawfully stays: then the person must stay known, to be told of it."""
-    return request.steps.filter(outcome=ErasureStep.Outcome.EXEMPT).exists()
+def _into_ledger(batch: Batch, made: ErasureBatch) -> None:
+    """Tell of each step by itself, with the digest of what proves the batch."""
+    proof = made.digest()
+    steps = ErasureStep.objects.filter(pk__in=batch.tokens).select_related("request", "dataset")
+    record_many(
+        Told(
+            step.request, "erasure.step",
+            {
+                "step": str(step.uuid), "dataset": str(step.dataset.uuid),
+                "outcome": step.outcome, "rows": step.located_rows or 0,
+                "batch": str(made.uuid), "evidence_sha256": proof,
+            },
+        )
+        for step in steps.order_by("pk")
+    )  # fmt: skip
+
+
+def _keep_partial(batch: Batch, partial: Erased | None) -> None:
+    """Keep the evidence of what was erased before something went wrong, as a batch of its own."""
+    if partial is not None and partial.parts:
+        ErasureBatch.objects.create(
+            dataset_id=batch.dataset_id, evidence={**_evidence(partial), "broken_off": True}
+        )

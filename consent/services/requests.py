@@ -1,6 +1,7 @@
 """Open rights requests and settle what only a person can settle."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID, uuid5
 
@@ -11,7 +12,6 @@ from consent.deadlines import one_month_after
 from consent.models import ErasureStep, RequestKind, RequestRecord, RightsRequest, Subject
 from consent.rules import DecisionKind, DecisionSource
 from consent.services import decisions
-from governance.crypto import SealingKey
 from governance.errors import ColophonError
 from governance.models import LegalBasis, Purpose
 from governance.services import ledger
@@ -69,15 +69,35 @@ def settle_step(*, step: ErasureStep, outcome: ErasureStep.Outcome, code: str, r
     record(step.request, "erasure.settled", {"step": str(step.uuid), "outcome": outcome})
 
 
-def record(
-    request: RightsRequest, kind: str, facts: Mapping[str, JSON], key: SealingKey | None = None
-) -> None:
-    """Tell the ledger, last in a transaction, and remember which record tells it.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One thing that happened to a request. The facts name no person, so they stay readable."""
 
-    The facts name no person, so they stay readable when the person's key is gone.
-    """
-    told = ledger.append(kind=kind, facts={"request": str(request.uuid), **facts}, key=key)
-    RequestRecord.objects.create(request=request, record=told, kind=kind)
+    request: RightsRequest
+    kind: str
+    facts: Mapping[str, JSON]
+
+
+def record(request: RightsRequest, kind: str, facts: Mapping[str, JSON]) -> None:
+    """Tell the ledger, last in a transaction, and remember which record tells it."""
+    record_many([Told(request, kind, facts)])
+
+
+def record_many(told: Iterable[Told]) -> None:
+    """Tell the ledger of many things at once, in their order."""
+    told = list(told)
+    records = ledger.append_many(
+        [
+            ledger.Happening(
+                kind=each.kind, facts={"request": str(each.request.uuid), **each.facts}
+            )
+            for each in told
+        ]
+    )
+    RequestRecord.objects.bulk_create(
+        RequestRecord(request=each.request, record=record, kind=each.kind)
+        for each, record in zip(told, records, strict=True)
+    )
 
 
 def _take_back_every_permission(request: RightsRequest) -> None:

@@ -53,6 +53,9 @@ class DatasetIn(serializers.Serializer[Any]):
     location = serializers.CharField(max_length=2000, default="", allow_blank=True)
     subject_column = serializers.CharField(max_length=200, default="", allow_blank=True)
     subject_scheme = serializers.CharField(max_length=200, default="", allow_blank=True)
+    erasure_options = serializers.DictField(
+        default=dict, help_text="what the storage's kind lets its owner choose, such as masks"
+    )
 
     def validate_storage(self, name: str | None) -> Storage | None:
         """Find the storage by its name."""
@@ -74,6 +77,7 @@ class DatasetOut(serializers.Serializer[Any]):
     location = serializers.CharField()
     subject_column = serializers.CharField()
     subject_scheme = serializers.CharField()
+    erasure_options = serializers.DictField()
     registered_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
 

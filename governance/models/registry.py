@@ -1,5 +1,7 @@
 """What exists: storages, data sets and models."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -47,7 +49,8 @@ class Dataset(models.Model):
 
     ``registered_at`` is empty while the data set is known from events only. ``location`` is a
     table name, or a path or glob inside the storage; ``subject_column`` holds the identifier of
-    the person each row is about, written in ``subject_scheme``.
+    the person each row is about, written in ``subject_scheme``. ``erasure_options`` are what the
+    storage's kind lets its owner choose, such as to mask columns instead of deleting rows.
     """
 
     uuid = public_id()
@@ -61,6 +64,9 @@ class Dataset(models.Model):
     location = models.TextField(blank=True)
     subject_column = models.TextField(blank=True)
     subject_scheme = models.TextField(blank=True)
+    erasure_options: "models.JSONField[Any, Any]" = models.JSONField(
+        default=dict, db_default={}, blank=True
+    )
     registered_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

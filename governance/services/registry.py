@@ -97,6 +97,7 @@ def register_dataset(
     location: str = "",
     subject_column: str = "",
     subject_scheme: str = "",
+    erasure_options: Mapping[str, JSON] | None = None,
 ) -> Registered[Dataset]:
     """Register a data set, or state its facts anew; one known from events becomes registered.
 
@@ -112,6 +113,7 @@ def register_dataset(
         "location": location,
         "subject_column": subject_column,
         "subject_scheme": subject_scheme,
+        "erasure_options": dict(erasure_options or {}),
     }
     dataset, created = Dataset.objects.select_for_update(of=("self",)).get_or_create(
         namespace=namespace, name=name, defaults={**facts, "registered_at": timezone.now()}
@@ -196,4 +198,5 @@ def _dataset_facts(dataset: Dataset) -> dict[str, JSON]:
         "location": dataset.location,
         "subject_column": dataset.subject_column,
         "subject_scheme": dataset.subject_scheme,
+        "erasure_options": dataset.erasure_options,
     }

@@ -13,8 +13,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from consent.connectors.base import Erased
 from consent.manifests import Body, Form
 from consent.models import (
+    ErasureBatch,
     ErasureStep,
     Manifest,
     Remediation,
@@ -27,7 +29,15 @@ from consent.models import (
 from consent.selectors import requests, uses
 from consent.selectors.certificates import certificate
 from consent.selectors.requests import RequestState
-from consent.services import erasing, membership, planning, remediation, subjects
+from consent.services import (
+    claims,
+    erasing,
+    forgetting,
+    membership,
+    planning,
+    remediation,
+    subjects,
+)
 from consent.services.requests import StepSettledError, open_erasure, settle_step
 from governance.models import Storage
 from governance.services import ledger
@@ -107,9 +117,9 @@ def name_people(dataset) -> None:
 def carried_out(request: RightsRequest) -> None:
     planning.plan(request_id=request.pk)
     for _ in range(5):
-        for pk in requests.steps_to_do().values_list("pk", flat=True):
-            erasing.carry_out(step_id=pk)
-    erasing.forget(request_id=request.pk)
+        for pk in requests.datasets_to_erase_from():
+            erasing.carry_out(dataset_id=pk)
+    forgetting.forget(request_id=request.pk)
     remediation.observe(request_id=request.pk)
 
 
@@ -277,7 +287,7 @@ def test_a_person_can_settle_a_blocked_step_with_a_reason_and_no_other(ann, send
     settle_step(step=step, **said_so)
     with pytest.raises(StepSettledError):
         settle_step(step=step, **said_so)
-    erasing.forget(request_id=request.pk)
+    forgetting.forget(request_id=request.pk)
     request.refresh_from_db()
     assert request.forgotten_at is not None
 
@@ -288,49 +298,63 @@ def test_an_exempt_step_keeps_the_person_known(ann, send):
     carried_out(request)
     step = request.steps.get(dataset__name="copy")
     settle_step(step=step, outcome="exempt", code="a17_legal_claims", reason="a lawsuit")
-    erasing.forget(request_id=request.pk)
+    forgetting.forget(request_id=request.pk)
     ann.refresh_from_db()
     assert ann.erased_at is None
 
 
 def test_a_worker_that_died_after_erasing_does_not_turn_erased_into_not_found(ann, table):
-    request = open_erasure(subject=ann, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
-    step = request.steps.get(dataset__name="raw")
-    claim = erasing._claim(step.pk)
-    erasing._remember_located(claim, 1)
+    step = planned(ann)
+    dead = claims.claim(dataset_id=step.dataset_id, limit=10)
+    claims.remember_located(dead, {step.pk: 1})
     with sqlite3.connect(table) as wire:
         wire.execute("DELETE FROM patients WHERE email = ?", [PEOPLE[0]])
     expire(step)
-    assert erasing.carry_out(step_id=step.pk) is True
+    assert erasing.carry_out(dataset_id=step.dataset_id) == 1
     step.refresh_from_db()
     assert (step.outcome, step.located_rows, step.attempt) == ("erased", 1, 2)
 
 
 def test_a_worker_that_wakes_after_its_lease_changes_nothing(ann):
-    request = open_erasure(subject=ann, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
-    step = request.steps.get(dataset__name="raw")
-    asleep = erasing._claim(step.pk)
+    step = planned(ann)
+    asleep = claims.claim(dataset_id=step.dataset_id, limit=10)
     expire(step)
-    assert erasing.carry_out(step_id=step.pk) is True
+    assert erasing.carry_out(dataset_id=step.dataset_id) == 1
     step.refresh_from_db()
-    told = RequestRecord.objects.count()
-    with pytest.raises(erasing.LostClaimError):
-        erasing._finish(asleep, 99, {})
-    erasing._put_off(asleep, "late", "late", retryable=True)
+    told, batches = RequestRecord.objects.count(), ErasureBatch.objects.count()
+    with pytest.raises(claims.LostClaimError):
+        claims.remember_located(asleep, {step.pk: 99})
+    with pytest.raises(claims.LostClaimError):
+        erasing._finish(asleep, Erased(99, (), {}))
+    claims.put_off(asleep, "late", "late", retryable=True)
     after = ErasureStep.objects.get(pk=step.pk)
     assert (after.state, after.located_rows, after.code) == ("done", 1, "")
-    assert RequestRecord.objects.count() == told
+    assert (RequestRecord.objects.count(), ErasureBatch.objects.count()) == (told, batches)
 
 
 def test_a_step_under_lease_is_nobody_else_s(ann):
-    request = open_erasure(subject=ann, key=uuid4(), verified=True)
+    step = planned(ann)
+    assert claims.claim(dataset_id=step.dataset_id, limit=10) is not None
+    assert claims.claim(dataset_id=step.dataset_id, limit=10) is None
+    assert step.dataset_id not in requests.datasets_to_erase_from()
+
+
+def test_a_data_set_is_worked_at_by_one_worker_though_more_steps_wait(ann):
+    step = planned(ann)
+    assert claims.claim(dataset_id=step.dataset_id, limit=10) is not None
+    bob = subjects.register(identifiers=[("email", PEOPLE[1])]).subject
+    later = planned(bob)
+    assert later.dataset_id == step.dataset_id
+    assert claims.claim(dataset_id=step.dataset_id, limit=10) is None
+    expire(step)
+    batch = claims.claim(dataset_id=step.dataset_id, limit=10)
+    assert set(batch.tokens) == {step.pk, later.pk}
+
+
+def planned(person) -> ErasureStep:
+    request = open_erasure(subject=person, key=uuid4(), verified=True)
     planning.plan(request_id=request.pk)
-    step = request.steps.get(dataset__name="raw")
-    assert erasing._claim(step.pk) is not None
-    assert erasing._claim(step.pk) is None
-    assert step.pk not in requests.steps_to_do().values_list("pk", flat=True)
+    return request.steps.get(dataset__name="raw")
 
 
 def expire(step: ErasureStep) -> None:
@@ -346,12 +370,12 @@ def test_a_last_step_committed_after_the_look_is_still_followed(ann):
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
     planning.plan(request_id=request.pk)
     for _ in range(5):
-        for pk in requests.steps_to_do().values_list("pk", flat=True):
-            erasing.carry_out(step_id=pk)
+        for pk in requests.datasets_to_erase_from():
+            erasing.carry_out(dataset_id=pk)
     later = timezone.now() + timedelta(hours=1)
     RightsRequest.objects.filter(pk=request.pk).update(observed_at=later)
     assert list(requests.to_observe()) == [request]
-    erasing.forget(request_id=request.pk)
+    forgetting.forget(request_id=request.pk)
     RightsRequest.objects.filter(pk=request.pk).update(observed_at=later)
     assert list(requests.to_observe()) == []
 

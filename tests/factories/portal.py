@@ -13,7 +13,7 @@ from django.test import Client
 
 from consent.models import ErasureStep, NoticeVersion, RightsRequest, Subject
 from consent.selectors import requests, subjects
-from consent.services import erasing, notices, planning, remediation
+from consent.services import erasing, forgetting, notices, planning, remediation
 from consent.services.requests import settle_step
 from governance.models import Dataset, LegalBasis, PolicyVersion, Purpose
 from governance.services import ledger, rules
@@ -173,9 +173,9 @@ def carried_out(request: RightsRequest) -> None:
     """Do what the worker does for an erasure, and number the ledger."""
     planning.plan(request_id=request.pk)
     for _ in range(5):
-        for pk in requests.steps_to_do().values_list("pk", flat=True):
-            erasing.carry_out(step_id=pk)
-    erasing.forget(request_id=request.pk)
+        for pk in requests.datasets_to_erase_from():
+            erasing.carry_out(dataset_id=pk)
+    forgetting.forget(request_id=request.pk)
     remediation.observe(request_id=request.pk)
     while ledger.sequence():
         pass

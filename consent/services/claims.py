@@ -1,0 +1,169 @@
+"""Claim erasure steps, keep their leases alive, and put them off.
+
+The row is the work. A batch is every step of one data set that can be done now; each is ours
+while its lease lasts and nobody has raised its token. A large storage takes longer than a lease,
+so a thread renews them, by the database's clock, until the work ends; when the process dies the
+renewal stops with it, and another worker takes over one lease later.
+"""
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+
+from consent.models import ErasureStep
+from consent.selectors.requests import steps_to_do
+from governance.locks import Lock
+
+logger = logging.getLogger(__name__)
+
+RENEWALS_A_LEASE = 3
+BLOCKED_SECONDS = 60
+RETRY_SECONDS = 5
+A_DAY_SECONDS = 24 * 3600
+A_PERSON_IS_NEEDED = "person_needed"
+
+
+class LostClaimError(Exception):
+    """Another worker has taken the work over: what we did must not be written down as ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Steps of one data set that are ours, with the token under which each was claimed."""
+
+    dataset_id: int
+    tokens: Mapping[int, int]
+
+    def steps(self) -> list[ErasureStep]:
+        """Return the steps with what is needed to do them, the ones due first at the front."""
+        found = ErasureStep.objects.select_related("request__subject", "dataset__storage")
+        return list(found.filter(pk__in=self.tokens).order_by("request__due_at", "pk"))
+
+    def only(self, step_ids: Collection[int]) -> "Batch":
+        """Return the part of it that consists of some steps."""
+        kept = {pk: token for pk, token in self.tokens.items() if pk in step_ids}
+        return Batch(self.dataset_id, kept)
+
+
+@transaction.atomic
+def claim(*, dataset_id: int, limit: int) -> Batch | None:
+    """Take up to ``limit`` steps of a data set that can be done, the ones due first.
+
+    Nothing while another worker is at the same data set: two that rewrite one file hinder each
+    other, and what came meanwhile is done together when that one has ended.
+    """
+    with connection.cursor() as cursor:
+        # A lock of its own: rows of another batch may be locked for as long as it is finished.
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s)", [Lock.ERASURE_BATCH, dataset_id % (1 << 31)]
+        )
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM consent_erasurestep WHERE dataset_id = %s"
+            " AND state = 'running' AND lease_until >= clock_timestamp())",
+            [dataset_id],
+        )
+        if cursor.fetchone()[0]:
+            return None
+        due = list(steps_to_do().filter(dataset_id=dataset_id).values_list("pk", flat=True)[:limit])
+        cursor.execute(
+            """
+            UPDATE consent_erasurestep
+               SET state = 'running', token = token + 1, attempt = attempt + 1,
+                   code = '', reason = '',
+                   lease_until = clock_timestamp() + make_interval(secs => %s)
+             WHERE id = ANY(%s)
+               AND (state IN ('ready', 'blocked')
+                    OR state = 'running' AND lease_until < clock_timestamp())
+            RETURNING id, token
+            """,
+            [settings.COLOPHON_LEASE_SECONDS, due],
+        )
+        tokens = dict(cursor.fetchall())
+    return Batch(dataset_id, tokens) if tokens else None
+
+
+def remember_located(batch: Batch, rows: Mapping[int, int]) -> None:
+    """Keep how many rows each step found before anything is erased; the most ever found stays.
+
+    Raises `LostClaimError` if any of them is not ours any more.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE consent_erasurestep s
+               SET located_rows = greatest(coalesce(s.located_rows, 0), c.located)
+              FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS c (id, token, located)
+             WHERE s.id = c.id AND s.token = c.token AND s.state = 'running'
+            """,
+            [*_columns(batch), [rows.get(pk, 0) for pk in batch.tokens]],
+        )
+        if cursor.rowcount != len(batch.tokens):
+            raise LostClaimError
+
+
+def put_off(batch: Batch, code: str, reason: str, *, retryable: bool) -> None:
+    """Say what stands in the way; an unreachable storage is tried soon, a missing one later."""
+    base = RETRY_SECONDS if retryable else BLOCKED_SECONDS
+    if code == A_PERSON_IS_NEEDED:
+        base = A_DAY_SECONDS
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE consent_erasurestep s
+               SET state = 'blocked', code = %s, reason = %s, lease_until = NULL,
+                   retry_at = clock_timestamp() + make_interval(
+                       secs => %s * CASE WHEN %s THEN least(s.attempt, 12) ELSE 1 END)
+              FROM unnest(%s::bigint[], %s::bigint[]) AS c (id, token)
+             WHERE s.id = c.id AND s.token = c.token AND s.state = 'running'
+            """,
+            [code, reason, base, retryable, *_columns(batch)],
+        )
+
+
+@contextmanager
+def kept_alive(batch: Batch) -> Iterator[None]:
+    """Renew the leases of a batch until the block ends."""
+    ended = Event()
+    beat = Thread(target=_beat, args=(batch, ended), daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beat.join()
+
+
+def _columns(batch: Batch) -> tuple[list[int], list[int]]:
+    return list(batch.tokens), list(batch.tokens.values())
+
+
+def _beat(batch: Batch, ended: Event) -> None:
+    pause = settings.COLOPHON_LEASE_SECONDS / RENEWALS_A_LEASE
+    try:
+        while not ended.wait(pause):
+            _renew(batch)
+    finally:
+        connection.close()  # the thread's own
+
+
+def _renew(batch: Batch) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                UPDATE consent_erasurestep s
+                   SET lease_until = clock_timestamp() + make_interval(secs => %s)
+                  FROM unnest(%s::bigint[], %s::bigint[]) AS c (id, token)
+                 WHERE s.id = c.id AND s.token = c.token AND s.state = 'running'
+                """,
+                [settings.COLOPHON_LEASE_SECONDS, *_columns(batch)],
+            )
+    except DatabaseError as error:
+        # The next beat tries again; if none gets through, the lease runs out, as it should.
+        logger.warning("a lease could not be renewed (%s)", type(error).__name__)
+        connection.close()
