@@ -11,7 +11,13 @@ from consent.models.erasure import (
     RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
-from consent.models.membership import Manifest, Membership, Reappearance
+from consent.models.membership import (
+    Manifest,
+    MembershipBlock,
+    MembershipChunk,
+    MembershipSpan,
+    Reappearance,
+)
 from consent.models.sign_in import SignInCode
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
 
@@ -23,7 +29,9 @@ __all__ = [
     "GateDecision",
     "GateInput",
     "Manifest",
-    "Membership",
+    "MembershipBlock",
+    "MembershipChunk",
+    "MembershipSpan",
     "Notice",
     "NoticeVersion",
     "Reappearance",

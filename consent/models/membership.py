@@ -4,10 +4,14 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from consent.models.subjects import DIGEST_BYTES, Subject, Tombstone
+from consent.bitmaps import MOST_CHUNK_BYTES
+from consent.models.subjects import DIGEST_BYTES, Tombstone
 from governance.fields import public_id
 from governance.models import ApiClient, Dataset
 from lineage.models import DatasetVersion
+
+BLOCK_BITS = 8  # of a person's key, within a block of the way back
+SPAN_END = 1 << (32 - BLOCK_BITS)  # what is left of a bitmap's 32 bits for a stay's key
 
 
 class Manifest(models.Model):
@@ -60,15 +64,14 @@ class Manifest(models.Model):
         return f"{self.mode} {self.uuid}"
 
 
-class Membership(models.Model):
-    """A person is in a data set from version ``since`` up to, not including, version ``until``.
+class MembershipSpan(models.Model):
+    """From version ``since`` up to, not including, ``until``: one stay in a data set.
 
-    An empty ``until`` is "still". The order of versions is their ``complete_at``, then their key.
-    It is derived from manifests; there is no row for a person who was named and taken back
-    within one version.
+    It stands for everybody who came and left together; who that is lies in its chunks. An empty
+    ``until`` is "still". The order of versions is their ``complete_at``, then their key. ``id``
+    is dense, because the way back holds it in 24 bits.
     """
 
-    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="memberships")
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+", db_index=False)
     since = models.ForeignKey(
         DatasetVersion, on_delete=models.PROTECT, related_name="+", db_index=False
@@ -80,25 +83,55 @@ class Membership(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["dataset", "subject"],
-                condition=Q(until=None),
-                name="consent_membership_open_once",
+                fields=["dataset", "since", "until"], nulls_distinct=False,
+                name="consent_span_once",
             ),
             models.CheckConstraint(
-                condition=Q(until=None) | ~Q(until=F("since")),
-                name="consent_membership_not_empty",
+                condition=Q(until=None) | ~Q(until=F("since")), name="consent_span_not_empty"
             ),
-        ]
-        indexes = [
-            # Those who left; who is still in is found by the constraint's own index.
-            models.Index(
-                F("dataset"), F("subject"),
-                name="consent_membership_ended", condition=Q(until__isnull=False),
+            models.CheckConstraint(
+                condition=Q(id__gt=0, id__lt=SPAN_END), name="consent_span_id_fits_a_block"
             ),
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.subject_id} in {self.dataset_id}"
+        return f"{self.dataset_id} {self.since_id} {self.until_id}"
+
+
+class MembershipChunk(models.Model):
+    """Who shares a stay: a serialised roaring bitmap of the people with the same high bits."""
+
+    span = models.ForeignKey(
+        MembershipSpan, on_delete=models.PROTECT, related_name="chunks", db_index=False
+    )
+    high = models.PositiveIntegerField()
+    people = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["span", "high"], name="consent_chunk_once"),
+            models.CheckConstraint(
+                condition=Q(people__length__gt=0, people__length__lte=MOST_CHUNK_BYTES),
+                name="consent_chunk_is_small",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.span_id} {self.high}"
+
+
+class MembershipBlock(models.Model):
+    """The way back, for 256 people whose keys follow each other: which stays each is in.
+
+    ``stays`` is a serialised roaring bitmap of a stay's key, shifted left by eight bits, and the
+    low eight bits of a person's key.
+    """
+
+    block = models.PositiveIntegerField(primary_key=True)
+    stays = models.BinaryField()
+
+    def __str__(self) -> str:
+        return str(self.block)
 
 
 class Reappearance(models.Model):

@@ -7,11 +7,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
+import numpy as np
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from pyroaring import BitMap
 
-from consent.models import Manifest, Membership, Reappearance, Subject
+from consent.bitmaps import joined
+from consent.models import (
+    Manifest,
+    MembershipBlock,
+    MembershipChunk,
+    MembershipSpan,
+    Reappearance,
+    Subject,
+)
+from consent.models.membership import BLOCK_BITS
 from consent.selectors.subjects import schemes_of
 from governance.models import Dataset
 from lineage.models import DatasetVersion
@@ -51,34 +61,58 @@ def version_of(dataset: Dataset, said: str) -> DatasetVersion:
 
 def datasets_of(subject: Subject) -> "QuerySet[Dataset]":
     """Return the data sets that hold a person now, by name."""
-    held = Membership.objects.filter(subject=subject, until=None).values("dataset_id")
-    return Dataset.objects.filter(pk__in=held).order_by("namespace", "name")
+    held = MembershipSpan.objects.filter(pk__in=stays_of(subject.pk), until=None)
+    return Dataset.objects.filter(pk__in=held.values("dataset_id")).order_by("namespace", "name")
+
+
+def stays_of(subject_id: int) -> list[int]:
+    """Return the keys of the stays that a person is in: the way back."""
+    row = MembershipBlock.objects.filter(block=subject_id >> BLOCK_BITS).first()
+    if row is None:
+        return []
+    keys = np.asarray(BitMap.deserialize(bytes(row.stays)).to_array(), dtype=np.uint32)
+    low = subject_id & ((1 << BLOCK_BITS) - 1)
+    mine = keys[(keys & ((1 << BLOCK_BITS) - 1)) == low] >> BLOCK_BITS
+    return [int(each) for each in mine]
+
+
+def people_of(span_ids: Collection[int]) -> dict[int, BitMap]:
+    """Return who is in each of some stays, of those that have anybody."""
+    chunks = MembershipChunk.objects.filter(span__in=list(span_ids))
+    found: dict[int, list[bytes | memoryview]] = {}
+    for span, people in chunks.values_list("span_id", "people"):
+        found.setdefault(span, []).append(people)
+    return {span: joined(parts) for span, parts in found.items()}
 
 
 def members(dataset_id: int, at: DatasetVersion | None = None) -> BitMap:
     """Return the people in a data set now, or in one version of it."""
-    found = Membership.objects.filter(dataset_id=dataset_id)
-    return BitMap(_in_version(found, at).values_list("subject_id", flat=True))
+    spans = MembershipSpan.objects.filter(dataset_id=dataset_id)
+    if at is None:
+        return _everybody(spans.filter(until=None))
+    return members_of([at.pk]).get(at.pk, BitMap())
 
 
 def people_in(current: Collection[int], ever: Collection[int]) -> BitMap:
     """Return the people who are in some data sets now, or were ever in others."""
-    found = Membership.objects.filter(
-        Q(dataset_id__in=list(current), until=None) | Q(dataset_id__in=list(ever))
+    return _everybody(
+        MembershipSpan.objects.filter(
+            Q(dataset_id__in=list(current), until=None) | Q(dataset_id__in=list(ever))
+        )
     )
-    return BitMap(found.values_list("subject_id", flat=True))
 
 
 def members_of(version_ids: Collection[int]) -> dict[int, BitMap]:
     """Return, of each version that is known to hold anybody, the people in it."""
     with connection.cursor() as cursor:
-        cursor.execute(_STAYS, [list(version_ids)])
-        found: dict[int, BitMap] = {}
-        for versions, people in cursor.fetchall():
-            stayed = BitMap(people)
-            for version in versions:
-                found[version] = found[version] | stayed if version in found else stayed
-        return found
+        cursor.execute(_COVERED + " WHERE v.id = ANY(%s)", [list(version_ids)])
+        covered = cursor.fetchall()
+    people = people_of({span for span, _ in covered})
+    found: dict[int, BitMap] = {}
+    for span, version in covered:
+        if span in people:
+            found[version] = found.get(version, BitMap()) | people[span]
+    return found
 
 
 def complete_lists(version_ids: Collection[int]) -> "QuerySet[Manifest]":
@@ -86,20 +120,14 @@ def complete_lists(version_ids: Collection[int]) -> "QuerySet[Manifest]":
     return _complete(version_ids)
 
 
-def holds(subject_ids: Collection[int], version_ids: Collection[int]) -> set[tuple[int, int]]:
-    """Return those pairs (person, version) where the version holds the person."""
+def versions_holding(subject: Subject, among: Collection[int] | None = None) -> set[int]:
+    """Return every data set version that holds a person, of all data sets and times, or of some."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _HOLDS + " WHERE m.subject_id = ANY(%s) AND v.id = ANY(%s)",
-            [list(subject_ids), list(version_ids)],
-        )
-        return set(cursor.fetchall())
-
-
-def versions_holding(subject: Subject) -> set[int]:
-    """Return every data set version that holds a person, of all data sets and times."""
-    with connection.cursor() as cursor:
-        cursor.execute(_HOLDS + " WHERE m.subject_id = %s", [subject.pk])
+        query, stays = _COVERED + " WHERE s.id = ANY(%s)", stays_of(subject.pk)
+        if among is None:
+            cursor.execute(query, [stays])
+        else:
+            cursor.execute(query + " AND v.id = ANY(%s)", [stays, list(among)])
         return {version for _, version in cursor.fetchall()}
 
 
@@ -126,7 +154,7 @@ def versions_proven_without(subject: Subject, version_ids: Collection[int]) -> s
         )
         complete = complete.filter(~Exists(back))
     proven = set(complete.values_list("version_id", flat=True))
-    return proven - {version for _, version in holds([subject.pk], proven)}
+    return proven - versions_holding(subject, proven)
 
 
 def told_of(dataset_ids: Collection[int]) -> set[int]:
@@ -146,43 +174,18 @@ def _complete(version_ids: Collection[int]) -> "QuerySet[Manifest]":
     return Manifest.objects.filter(version_id__in=list(version_ids), mode=Manifest.Mode.REPLACE)
 
 
-def _in_version(
-    found: "QuerySet[Membership]", version: DatasetVersion | None
-) -> "QuerySet[Membership]":
-    if version is None:
-        return found.filter(until=None)
-    around = timeline(version)
-    return found.filter(Q(until=None) | Q(until_id__in=around.later), since_id__in=around.upto)
+def _everybody(spans: "QuerySet[MembershipSpan]") -> BitMap:
+    return joined(MembershipChunk.objects.filter(span__in=spans).values_list("people", flat=True))
 
 
-# Pairs (person, version); the order of versions is spelled out in row comparisons.
-_HOLDS = """
-    SELECT m.subject_id, v.id
-      FROM consent_membership m
-      JOIN lineage_datasetversion since ON since.id = m.since_id
-      LEFT JOIN lineage_datasetversion until ON until.id = m.until_id
+# Pairs (stay, version); the order of versions is spelled out in row comparisons.
+_COVERED = """
+    SELECT s.id, v.id
+      FROM consent_membershipspan s
+      JOIN lineage_datasetversion since ON since.id = s.since_id
+      LEFT JOIN lineage_datasetversion until ON until.id = s.until_id
       JOIN lineage_datasetversion v
-        ON v.dataset_id = m.dataset_id
+        ON v.dataset_id = s.dataset_id
        AND (v.complete_at, v.id) >= (since.complete_at, since.id)
        AND (until.id IS NULL OR (v.complete_at, v.id) < (until.complete_at, until.id))
-"""
-
-# The people who came and left together, with those of the versions that they were in. The people
-# are gathered before the versions are joined: many share a stay, and a stay spans few versions.
-_STAYS = """
-    WITH asked AS (
-        SELECT id, dataset_id, complete_at FROM lineage_datasetversion WHERE id = ANY(%s)),
-    stay AS (
-        SELECT dataset_id, since_id, until_id, array_agg(subject_id) AS people
-          FROM consent_membership WHERE dataset_id IN (SELECT dataset_id FROM asked)
-         GROUP BY dataset_id, since_id, until_id)
-    SELECT array_agg(v.id), stay.people
-      FROM stay
-      JOIN lineage_datasetversion since ON since.id = stay.since_id
-      LEFT JOIN lineage_datasetversion until ON until.id = stay.until_id
-      JOIN asked v
-        ON v.dataset_id = stay.dataset_id
-       AND (v.complete_at, v.id) >= (since.complete_at, since.id)
-       AND (until.id IS NULL OR (v.complete_at, v.id) < (until.complete_at, until.id))
-     GROUP BY stay.dataset_id, stay.since_id, stay.until_id, stay.people
 """

@@ -12,6 +12,7 @@ from consent import rules
 from consent.identifiers import EMAIL
 from consent.models import (
     ConsentDecision,
+    MembershipSpan,
     NoticeVersion,
     RequestKind,
     RightsRequest,
@@ -19,7 +20,7 @@ from consent.models import (
     Tombstone,
 )
 from consent.rules import DecisionKind, Standing
-from consent.selectors import requests, subjects, uses
+from consent.selectors import membership, requests, subjects, uses
 from consent.selectors.requests import RequestState
 from consent.selectors.subjects import digest_of
 from governance.models import Dataset, LegalBasis, Purpose
@@ -106,7 +107,8 @@ def is_registered(subject: Subject) -> bool:
 
 def holdings(subject: Subject) -> list[Holding]:
     """Answer which data sets hold a person now, and which did, by name."""
-    rows = subject.memberships.select_related("dataset", "since", "until")
+    stays = MembershipSpan.objects.filter(pk__in=membership.stays_of(subject.pk))
+    rows = stays.select_related("dataset", "since", "until")
     ordered = rows.order_by("dataset__namespace", "dataset__name", "since__complete_at", "pk")
     return [
         Holding(
@@ -120,11 +122,11 @@ def holdings(subject: Subject) -> list[Holding]:
 
 def model_uses(subject: Subject) -> list[ModelUse]:
     """Answer which model versions used a person's data, the latest first, each with its way."""
-    found = uses.models_of(subject)
-    stations = _stations([version for use in found for version in use.way])
+    found = [(use, use.way) for use in uses.models_of(subject)]
+    stations = _stations([version for _, way in found for version in way])
     told = []
-    for use in found:
-        way = [stations[version] for version in reversed(use.way)]
+    for use, up in found:
+        way = [stations[version] for version in reversed(up)]
         run = use.model_version.version.run
         told.append(ModelUse(use, RunState(run.state) if run else RunState.HEARD_OF, way))
     return told

@@ -7,62 +7,100 @@ this very run.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from django.db.models import QuerySet
 from pyroaring import BitMap
 
 from consent.models import ErasureStep, Subject
 from consent.selectors import leaning, membership
 from governance.models import Dataset
-from lineage.models import DatasetVersion, ModelVersion
+from lineage.models import DatasetVersion, ModelVersion, Provenance
 from lineage.selectors import transparency, walk
 from lineage.selectors.transparency import Certainty
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One model version that holds a person's data, how that is known, and the shortest way."""
+    """One model version that holds a person's data, and how that is known."""
 
     model_version: ModelVersion
     certainty: Certainty
-    way: tuple[int, ...]
+    _held: frozenset[int] = field(repr=False)
+    _stops: frozenset[int] = field(repr=False)
+
+    @property
+    def way(self) -> tuple[int, ...]:
+        """Look up a shortest way from the model version to a version that holds the person."""
+        start = self.model_version.version_id
+        return tuple(walk.path(start, self._held, stops=self._stops) or ())
 
 
 def models_of(subject: Subject) -> list[Use]:
     """Answer which model versions used a person's data, the latest first."""
     holding = membership.versions_holding(subject)
-    candidates = _candidates(holding)
-    uses = [use_of(subject, each, holding=holding) for each in candidates]
-    return [use for use in uses if use is not None]
+    held = DatasetVersion.objects.filter(pk__in=holding)
+    datasets = set(held.values_list("dataset_id", flat=True))
+    found = transparency.model_versions_holding(datasets)
+    return _uses(subject, holding, ModelVersion.objects.filter(pk__in=list(found)))
 
 
-def use_of(
-    subject: Subject, made: ModelVersion, *, holding: Collection[int] | None = None
-) -> Use | None:
+def use_of(subject: Subject, made: ModelVersion) -> Use | None:
     """Answer whether, and how, one model version used a person's data."""
-    targets = set(membership.versions_holding(subject) if holding is None else holding)
-    frozen = getattr(made, "provenance", None)
-    reached = set(BitMap.deserialize(bytes(frozen.versions))) if frozen else set()
-    reached.add(made.version_id)
-    stops = (
+    holding = membership.versions_holding(subject)
+    found = _uses(subject, holding, ModelVersion.objects.filter(pk=made.pk))
+    return found[0] if found else None
+
+
+def _uses(subject: Subject, holding: set[int], candidates: "QuerySet[ModelVersion]") -> list[Use]:
+    """Return those of some model versions that used a person's data.
+
+    Most are decided by their frozen provenance alone. Only those in which something stands that
+    may have held the person back are walked.
+    """
+    held = BitMap(holding)
+    above = _above(candidates, held)
+    stops = _stops(subject, BitMap.union(BitMap(), *above.values()))
+    targets = frozenset(holding - stops)
+    described = candidates.filter(pk__in=list(above)).select_related(
+        "model__dataset", "version__run__job", "provenance"
+    )
+    made = {each.version_id: each for each in described.order_by("-version__complete_at", "-pk")}
+    direct = {child for child, parent in walk.parents(list(made)) if parent in targets}
+    uses = []
+    for version, each in made.items():
+        if version in stops:
+            continue
+        barred = above[each.pk].intersect(BitMap(stops))
+        if barred and walk.path(version, targets, stops=stops) is None:
+            continue
+        certainty = Certainty.PROVEN if version in direct else Certainty.INFERRED
+        uses.append(Use(each, certainty, targets, frozenset(stops)))
+    return uses
+
+
+def _above(candidates: "QuerySet[ModelVersion]", held: BitMap) -> dict[int, BitMap]:
+    """Return what each candidate descends from, of those that descend from what is held."""
+    found = {}
+    rows = Provenance.objects.filter(model_version__in=candidates)
+    for key, version, frozen in rows.values_list(
+        "model_version_id", "model_version__version_id", "versions"
+    ):
+        versions = BitMap.deserialize(bytes(frozen))
+        if versions.intersect(held):
+            versions.add(version)
+            found[key] = versions
+    return found
+
+
+def _stops(subject: Subject, versions: BitMap) -> set[int]:
+    """Return those of some versions that are known not to hold a person, whatever came in."""
+    reached = set(versions)
+    return reached & (
         membership.versions_proven_without(subject=subject, version_ids=reached)
         | _erased_from(subject)
         | _left_out_by_the_gate(subject, reached)
     )
-    way = walk.path(made.version_id, targets - stops, stops=stops)
-    if way is None:
-        return None
-    # Two versions: the training itself read one whose manifest names the person.
-    certainty = Certainty.PROVEN if len(way) == 2 else Certainty.INFERRED
-    return Use(made, certainty, tuple(way))
-
-
-def _candidates(versions: Collection[int]) -> list[ModelVersion]:
-    held = DatasetVersion.objects.filter(pk__in=list(versions))
-    datasets = set(held.values_list("dataset_id", flat=True))
-    found = ModelVersion.objects.filter(pk__in=list(transparency.model_versions_holding(datasets)))
-    described = found.select_related("model__dataset", "version__run__job", "provenance")
-    return list(described.order_by("-version__complete_at", "-pk"))
 
 
 def _erased_from(subject: Subject) -> set[int]:

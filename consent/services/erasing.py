@@ -14,12 +14,14 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
+from pyroaring import BitMap
 
 from consent.connectors import connector_for
 from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
-from consent.models import ErasureBatch, ErasureStep, Membership, SubjectIdentifier
+from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
 from consent.selectors.subjects import digest_of
+from consent.services import stays
 from consent.services.claims import (
     Batch,
     LostClaimError,
@@ -202,10 +204,8 @@ def _finish(batch: Batch, erased: Erased) -> int:
     version = record_erasure(dataset_id=batch.dataset_id, at=now)
     done = ErasureStep.objects.filter(pk__in=batch.tokens)
     done.update(version=version)
-    leaving = done.values_list("request__subject_id", flat=True)
-    Membership.objects.filter(
-        subject__in=list(leaving), dataset_id=batch.dataset_id, until=None
-    ).update(until=version)
+    leaving = BitMap(done.values_list("request__subject_id", flat=True))
+    stays.end(dataset_id=batch.dataset_id, people=leaving, version=version)
     _into_ledger(batch, made)
     return len(batch.tokens)
 

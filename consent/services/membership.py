@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
 from django.db import connection, transaction
+from pyroaring import BitMap
 
 from consent import identifiers, manifests
 from consent.identifiers import IdentifierMalformedError
 from consent.manifests import Body, Form
-from consent.models import Manifest, Unweighed
+from consent.models import Manifest, SubjectIdentifier, Unweighed
 from consent.selectors import membership as known
 from consent.selectors.membership import Timeline
 from consent.selectors.subjects import digest_key
+from consent.services.stays import Stays
 from consent.services.subjects import hold_people
 from governance.errors import ColophonError
 from governance.models import ApiClient, Dataset
@@ -29,6 +32,9 @@ CHUNK = 10_000
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _BINARY_ROW = b"\x00\x01\x00\x00\x00\x20"  # one field of 32 bytes
 _BINARY_END = b"\xff\xff"
+_HEADER_BYTES = len(_BINARY_HEADER)
+_KEY_ROW = np.dtype([("fields", ">i2"), ("length", ">i4"), ("key", ">i8")])
+KEYS_A_QUERY = 100_000
 
 
 class ManifestOutOfOrderError(ColophonError):
@@ -117,7 +123,7 @@ def _make_tables() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "DROP TABLE IF EXISTS pg_temp.consent_staged, pg_temp.consent_named,"
-            " pg_temp.consent_fresh, pg_temp.consent_listed"
+            " pg_temp.consent_fresh"
         )
         cursor.execute("CREATE TEMP TABLE consent_staged (digest bytea) ON COMMIT DROP")
 
@@ -153,7 +159,6 @@ def _distinct() -> int:
             " SELECT DISTINCT digest FROM consent_staged"
         )
         named: int = cursor.rowcount
-        cursor.execute("CREATE UNIQUE INDEX ON consent_named (digest)")
         cursor.execute("ANALYZE consent_named")
     return named
 
@@ -169,31 +174,62 @@ def _refuse_disorder(version: DatasetVersion, mode: Manifest.Mode) -> None:
 def _take(manifest: Manifest) -> None:
     around = known.timeline(manifest.version)
     places: dict[str, Any] = {
-        "dataset": manifest.dataset_id, "version": manifest.version_id,
-        "manifest": manifest.pk, "scheme": manifest.scheme, "at": manifest.received_at,
-        "upto": around.upto, "later": around.later, "until": _next_complete(around),
+        "dataset": manifest.dataset_id, "manifest": manifest.pk, "scheme": manifest.scheme,
+        "at": manifest.received_at, "until": _next_complete(around),
     }  # fmt: skip
-    steps: tuple[str, ...]
-    if manifest.mode == Manifest.Mode.REMOVE:
-        steps = (*_LISTED, *_leave(""), _SEEN_OUT.format(un=""))
-    else:
-        steps = (*_MEET, *_LISTED)
-        if manifest.mode == Manifest.Mode.REPLACE:
-            steps = (*steps, *_leave("NOT"), _SEEN_OUT.format(un="NOT"))
-        steps = (*steps, *((_EXTEND,) if around.later else ()), _ENTER, _SEEN_AGAIN)
+    comes = manifest.mode != Manifest.Mode.REMOVE
     with connection.cursor() as cursor:
-        for step in steps:
+        for step in _MEET if comes else ():
             cursor.execute(step, places)
+    stays = Stays(manifest.dataset_id, manifest.version_id, around)
+    listed = _listed(manifest.scheme)
+    if manifest.mode == Manifest.Mode.REMOVE:
+        stays.leave(listed)
+    elif manifest.mode == Manifest.Mode.REPLACE:
+        stays.leave(_known_by(manifest.scheme, stays.present() - listed))
+    if comes:
+        stays.enter(listed, until=places["until"])
+    stays.write()
+    with connection.cursor() as cursor:
+        if manifest.mode != Manifest.Mode.ADD:
+            cursor.execute(_SEEN_OUT.format(un="NOT" if comes else ""), places)
+        if comes:
+            cursor.execute(_SEEN_AGAIN, places)
+
+
+def _listed(scheme: str) -> BitMap:
+    """Return who is on the list, of those who are known."""
+    query = (
+        "SELECT i.subject_id FROM consent_named n JOIN consent_subjectidentifier i"
+        " ON i.digest = n.digest AND i.scheme = %s"
+    )
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", [scheme]) as copy,
+    ):
+        rows = b"".join(bytes(block) for block in copy)[_HEADER_BYTES : -len(_BINARY_END)]
+    return BitMap(np.frombuffer(rows, dtype=_KEY_ROW)["key"].astype(np.uint32))
+
+
+def _known_by(scheme: str, people: BitMap) -> BitMap:
+    """Return those of some people who could have been named in a scheme.
+
+    Only who could have been named leaves by not being named: somebody known in another scheme
+    alone may be on the list under a name that we cannot see through.
+    """
+    found, everybody = BitMap(), list(people)
+    for start in range(0, len(everybody), KEYS_A_QUERY):
+        some = SubjectIdentifier.objects.filter(
+            scheme=scheme, subject_id__in=everybody[start : start + KEYS_A_QUERY]
+        )
+        found |= BitMap(some.values_list("subject_id", flat=True))
+    return found
 
 
 def _next_complete(around: Timeline) -> int | None:
     """Return the first later version whose people are known completely, if there is one."""
     complete = known.manifested(around.later)
     return next((each for each in around.later if each in complete), None)
-
-
-def _leave(un: str) -> tuple[str, ...]:
-    return tuple(each.format(un=un) for each in (_NEVER_WAS, _LEAVE))
 
 
 def _into_ledger(manifest: Manifest) -> None:
@@ -234,58 +270,6 @@ _MEET = (
        AND NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i WHERE i.subject_id = f.id)
     """,
 )
-
-# The indices are for the planner's bad days: its figures of a table that has just been filled are
-# old, and a loop in a loop over two lists of a hundred thousand takes minutes.
-_LISTED = (
-    """
-    CREATE TEMP TABLE consent_listed ON COMMIT DROP AS
-    SELECT DISTINCT i.subject_id FROM consent_named n
-      JOIN consent_subjectidentifier i ON i.digest = n.digest AND i.scheme = %(scheme)s
-    """,
-    "CREATE UNIQUE INDEX ON consent_listed (subject_id)",
-    "ANALYZE consent_listed",
-)
-
-_COVERS = "m.since_id = ANY(%(upto)s) AND (m.until_id IS NULL OR m.until_id = ANY(%(later)s))"
-
-_OF_THESE = """
-       m.dataset_id = %(dataset)s
-   AND {un} EXISTS (SELECT 1 FROM consent_listed l WHERE l.subject_id = m.subject_id)
-   AND EXISTS (SELECT 1 FROM consent_subjectidentifier i
-                WHERE i.subject_id = m.subject_id AND i.scheme = %(scheme)s)
-"""
-
-# Only who could have been named leaves by not being named: somebody known in another scheme alone
-# may be on the list under a name that we cannot see through.
-_NEVER_WAS = f"DELETE FROM consent_membership m WHERE {_OF_THESE} AND m.since_id = %(version)s"  # noqa: S608
-
-_LEAVE = f"""
-    UPDATE consent_membership m SET until_id = %(version)s WHERE {_OF_THESE} AND {_COVERS}
-"""  # noqa: S608
-
-# A late list: who came later than it says has been in since then, unless a complete list in
-# between left them out.
-_EXTEND = f"""
-    UPDATE consent_membership m SET since_id = %(version)s
-      FROM (SELECT DISTINCT ON (m.subject_id) m.id
-              FROM consent_membership m JOIN consent_listed l ON l.subject_id = m.subject_id
-             WHERE m.dataset_id = %(dataset)s AND m.since_id = ANY(%(later)s)
-               AND (%(until)s::bigint IS NULL OR array_position(%(later)s::bigint[], m.since_id)
-                    <= array_position(%(later)s::bigint[], %(until)s::bigint))
-             ORDER BY m.subject_id, array_position(%(later)s::bigint[], m.since_id)) AS next
-     WHERE m.id = next.id
-       AND NOT EXISTS (SELECT 1 FROM consent_membership c WHERE c.subject_id = m.subject_id
-                          AND c.dataset_id = %(dataset)s AND {_COVERS.replace("m.", "c.")})
-"""  # noqa: S608
-
-_ENTER = f"""
-    INSERT INTO consent_membership (subject_id, dataset_id, since_id, until_id)
-    SELECT l.subject_id, %(dataset)s, %(version)s, %(until)s::bigint FROM consent_listed l
-     WHERE NOT EXISTS (SELECT 1 FROM consent_membership m WHERE m.subject_id = l.subject_id
-                          AND m.dataset_id = %(dataset)s AND {_COVERS})
-     ORDER BY l.subject_id
-"""  # noqa: S608
 
 _SEEN_AGAIN = """
     INSERT INTO consent_reappearance (dataset_id, tombstone_id, manifest_id, ended_at)

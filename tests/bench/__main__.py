@@ -1,11 +1,13 @@
 """Measure each speed beside its yardstick in one run: ``sh deploy/run bench``.
 
-Prints a table and writes ``.bench/results.json``. Ratios are what to read: both sides of a row
-run on the same machine a moment apart. ``BENCH_SCALE`` is ``small`` (default) or ``full``.
+Prints a table and writes ``.bench/results.json``; names of rows measure only the groups that
+they are in. Ratios are what to read: both sides of a row run on the same machine a moment apart.
+``BENCH_SCALE`` is ``small`` (default) or ``full``.
 """
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import django
@@ -22,15 +24,20 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
     django.setup()
 
-    from tests.bench import applying, asking, backlog, lineage
+    from tests.bench import applying, asking, backlog, lineage, memberships
     from tests.bench.place import own_database
 
     groups = (
         (lineage.ingest_single, lineage.ingest_batch, applying.apply, backlog.backlog),
         (asking.apply_at_scale, asking.provenance, asking.models_by_dataset,
          asking.models_by_dataset_http),
+        (memberships.manifest_load, memberships.bytes_per_membership, memberships.my_models),
     )  # fmt: skip
 
+    wanted = sys.argv[1:]
+    groups = tuple(
+        group for group in groups if not wanted or {each.__name__ for each in group} & {*wanted}
+    )
     console = Console()
     scale = os.environ.get("BENCH_SCALE", "small")
     rows: list[Row] = []

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.test import Client
 
 from consent import gate_tokens
-from consent.models import ConsentDecision, Manifest, Membership, Notice, Subject
+from consent.models import ConsentDecision, Manifest, Notice, Subject
+from consent.selectors.membership import members
 from consent.services import subjects
 from governance import signing
 from tests.factories.consent import registered, take, version_after
@@ -212,7 +213,7 @@ def test_a_manifest_is_taken_once(caller):
     assert (first.json()["rows"], first.json()["people"], first.json()["mode"]) == (2, 2, "add")
     other = caller.post(f"{path}?mode=replace", b"who,n\ncy,1\n", "text/csv; charset=utf-8")
     assert other.status_code == 201
-    assert Membership.objects.filter(until=None).count() == 1
+    assert len(members(dataset.pk)) == 1
 
 
 def test_a_manifest_is_for_the_version_that_it_names(caller):

@@ -11,7 +11,8 @@ from consent.models import (
     GateDecision,
     GateInput,
     Manifest,
-    Membership,
+    MembershipChunk,
+    MembershipSpan,
     Notice,
     NoticeVersion,
     Reappearance,
@@ -28,7 +29,7 @@ from tests.factories.governance import DatasetFactory, PurposeFactory
 DIGEST = b"d" * 32
 MODELS = (
     Subject, SubjectKey, SubjectIdentifier, Tombstone, Notice, NoticeVersion, ConsentDecision,
-    Manifest, Membership, Reappearance, GateDecision, GateInput,
+    Manifest, MembershipSpan, MembershipChunk, Reappearance, GateDecision, GateInput,
 )  # fmt: skip
 
 
@@ -56,11 +57,9 @@ def manifest(at=None, **changed):
     return Manifest.objects.create(dataset_id=at.dataset_id, version=at, **said | changed)
 
 
-def membership(subject=None, at=None, **changed):
+def span(at=None, **changed):
     at = at or version()
-    return Membership.objects.create(
-        subject=subject or SubjectFactory(), dataset_id=at.dataset_id, since=at, **changed
-    )
+    return MembershipSpan.objects.create(dataset_id=at.dataset_id, since=at, **changed)
 
 
 def gate(**changed):
@@ -92,13 +91,18 @@ def identifier(**changed):
     return SubjectIdentifier.objects.create(**said | changed)
 
 
-def same_membership_twice():
-    twice(membership, SubjectFactory(), version())
+def same_span_twice():
+    twice(span, version())
 
 
-def empty_membership():
+def empty_span():
     at = version()
-    membership(at=at, until=at)
+    span(at=at, until=at)
+
+
+def same_chunk_twice():
+    of = span()
+    twice(MembershipChunk.objects.create, span=of, high=0, people=b"x")
 
 
 def same_key_twice():
@@ -138,8 +142,13 @@ FIRES = {
     "consent_manifest_mode_known": lambda: manifest(mode="drop"),
     "consent_manifest_is_a_digest": lambda: manifest(digest=b"short"),
     "consent_manifest_a_row_names_one_person": lambda: manifest(rows=1, people=2),
-    "consent_membership_open_once": same_membership_twice,
-    "consent_membership_not_empty": empty_membership,
+    "consent_span_once": same_span_twice,
+    "consent_span_not_empty": empty_span,
+    "consent_span_id_fits_a_block": lambda: span(id=1 << 24),
+    "consent_chunk_once": same_chunk_twice,
+    "consent_chunk_is_small": lambda: MembershipChunk.objects.create(
+        span=span(), high=0, people=bytes(9000)
+    ),
     "consent_reappearance_open_once": reappearance_twice,
     "consent_gatedecision_outcome_known": lambda: gate(outcome="perhaps", reasons=["x"]),
     "consent_gatedecision_says_why": lambda: gate(outcome="gap"),

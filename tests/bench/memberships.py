@@ -1,0 +1,138 @@
+"""Rows about who is in which data set: taking lists, finding one person, and bytes on disk."""
+
+import time
+from io import BytesIO
+
+import numpy as np
+import psycopg
+from django.db import connection
+
+from consent.manifests import Body, Form
+from consent.models import Manifest, Subject
+from consent.selectors import uses
+from consent.services import membership
+from governance.services.clients import issue_key
+from governance.services.registry import register_dataset
+from lineage.selectors import versions
+from lineage.services.inbox import accept
+from lineage.services.provenance import find_late_models, freeze_stale
+from lineage.services.versions import ensure_origins
+from tests.bench.applying import apply_everything
+from tests.bench.asking import milliseconds, p99
+from tests.bench.row import Row
+from tests.factories.events import dataset as said
+from tests.factories.events import run
+
+DATASETS = 10
+ASKED = 400
+
+
+def people(scale: str) -> int:
+    return 100_000 if scale == "small" else 1_000_000
+
+
+def manifest_load(*, scale: str, environment: dict[str, str]) -> Row:
+    """Take a list of everybody for each of ten data sets; the first meets them, nine know them."""
+    everybody = people(scale)
+    text = "".join(f'"person-{n}@example.org"\n' for n in range(everybody)).encode()
+    seconds = []
+    for number in range(DATASETS):
+        dataset = register_dataset(
+            namespace="bench", name=f"list-{number}", subject_column="id", subject_scheme="email"
+        ).thing
+        ensure_origins([dataset.pk])
+        body = Body(BytesIO(text).read, key=b"k" * 32)
+        started = time.perf_counter()
+        membership.load(
+            dataset=dataset, version=versions.current(dataset.pk), mode=Manifest.Mode.ADD,
+            form=Form.NDJSON, body=body,
+        )  # fmt: skip
+        seconds.append(time.perf_counter() - started)
+    return Row(
+        "manifest_load", everybody / float(np.median(seconds[1:])), "memberships/s",
+        "COPY of the same rows into an indexed table", copied(everybody), scale, "ratio 0.3",
+    )  # fmt: skip
+
+
+def copied(everybody: int) -> float:
+    """Copy one row a membership, as one would keep them otherwise, and leave them for the joins."""
+    rows = b"".join(b"%d\t%d\n" % (n + 1, d) for d in range(DATASETS) for n in range(everybody))
+    with psycopg.connect(_url()) as wire:
+        wire.execute(
+            "CREATE TABLE bench_rows (subject bigint, dataset int, PRIMARY KEY (subject, dataset))"
+        )
+        wire.execute("CREATE INDEX bench_rows_dataset ON bench_rows (dataset, subject)")
+        started = time.perf_counter()
+        with wire.cursor().copy("COPY bench_rows FROM STDIN") as copy:
+            copy.write(rows)
+        wire.commit()
+        seconds = time.perf_counter() - started
+        wire.execute("ANALYZE bench_rows")
+    return DATASETS * everybody / seconds
+
+
+def _url() -> str:
+    known = connection.get_connection_params()
+    names = ("host", "port", "user", "password", "dbname")
+    return " ".join(f"{name}={known[name]}" for name in names if known.get(name))
+
+
+def bytes_per_membership(*, scale: str, environment: dict[str, str]) -> Row:
+    """Weigh the tables that say who is where, in both directions, and the plain one."""
+    many = people(scale) * DATASETS
+    ours = ("consent_membershipspan", "consent_membershipchunk", "consent_membershipblock")
+    with connection.cursor() as cursor:
+        for table in ours:
+            cursor.execute(f"VACUUM FULL {table}")
+        cursor.execute(
+            "SELECT sum(pg_total_relation_size(t::regclass)) FROM unnest(%s::text[]) AS t",
+            [list(ours)],
+        )
+        size = float(cursor.fetchone()[0])
+        cursor.execute("SELECT pg_total_relation_size('bench_rows')")
+        plain = float(cursor.fetchone()[0])
+    return Row(
+        "bytes_per_membership", size / many, f"bytes ({many:,})", "a row each", plain / many,
+        scale, "15 at most",
+    )  # fmt: skip
+
+
+def my_models(*, scale: str, environment: dict[str, str]) -> Row:
+    """Ask which models used one person's data, of many people, and the same by a join."""
+    key = issue_key(client_name="bench", scopes=["lineage:write"]).key
+    events = []
+    for number in range(DATASETS):
+        reads = [{"namespace": "bench", "name": f"list-{number}"}]
+        made = said(f"model-{number}", model=True)
+        events += run(f"train-{number}", 0, 1, reads=reads, writes=[made])
+    accept(key=key, events=events)
+    apply_everything()
+    find_late_models()
+    while freeze_stale():
+        pass
+    first = Subject.objects.order_by("pk").values_list("pk", flat=True)[0]
+    step = max(1, people(scale) // ASKED)
+    asked = [Subject(pk=first + n * step) for n in range(ASKED)]
+    assert len(uses.models_of(asked[0])) == DATASETS
+    ours = [milliseconds(lambda s=each: uses.models_of(s)) for each in asked]
+    theirs = [milliseconds(lambda s=each: joined(s.pk)) for each in asked]
+    return Row(
+        "my_models", p99(ours), "ms (p99)", "a join over membership rows", p99(theirs), scale,
+        "under 10 ms",
+    )  # fmt: skip
+
+
+def joined(subject: int) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT m.id FROM bench_rows r
+              JOIN governance_dataset d ON d.namespace = 'bench' AND d.name = 'list-' || r.dataset
+              JOIN lineage_runinput i ON i.dataset_id = d.id
+              JOIN lineage_datasetversion v ON v.run_id = i.run_id
+              JOIN lineage_modelversion m ON m.version_id = v.id
+             WHERE r.subject = %s
+            """,
+            [subject],
+        )
+        return [row[0] for row in cursor.fetchall()]
