@@ -5,6 +5,7 @@ owner gave, and its values are opaque: only what Unicode calls the same text (NF
 An address's local part is case-sensitive by RFC 5321, section 2.4, and nobody treats it so.
 """
 
+import hmac
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ SCHEME = r"^[a-z][a-z0-9_]{0,31}$"
 
 _SCHEME = re.compile(SCHEME.removesuffix("$") + r"\Z")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\Z")
+_SHA = "sha256"  # by name: a constructor would take hmac's slow way
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -33,6 +35,26 @@ class IdentifierMalformedError(ColophonError):
 def normalised(scheme: str, value: str) -> str:
     """Return the one spelling of an identifier, or raise `IdentifierMalformedError`."""
     known_scheme(scheme)
+    return _plain(scheme == EMAIL, value) or _checked(scheme, value)
+
+
+def _plain(is_email: bool, value: str) -> str:
+    """Return the spelling of what is plain ASCII and right, as most are; nothing otherwise.
+
+    It says what `_checked` would say, at a fraction of the cost.
+    """
+    if not value.isascii() or len(value) > MAX_LENGTH:
+        return ""
+    text = value.strip()
+    if is_email:
+        local, _, domain = text.partition("@")
+        if not (local and domain) or "@" in domain or " " in text:
+            return ""
+        text = text.lower()
+    return text if text.isprintable() else ""
+
+
+def _checked(scheme: str, value: str) -> str:
     if len(value) > MAX_LENGTH:
         raise IdentifierMalformedError(f"the identifier is longer than {MAX_LENGTH} characters")
     text = _same_text(value)
@@ -54,7 +76,10 @@ def digest(key: bytes, scheme: str, value: str) -> bytes:
 
 def digests(key: bytes, scheme: str, values: Iterable[str]) -> list[bytes]:
     """Return the digest of each identifier, in order."""
-    return [digest(key, scheme, value) for value in values]
+    known_scheme(scheme)
+    is_email = scheme == EMAIL
+    spelt = (_plain(is_email, each) or _checked(scheme, each) for each in values)
+    return [hmac.digest(key, f"{scheme}\0{each}".encode(), _SHA) for each in spelt]
 
 
 def known_scheme(scheme: str) -> str:

@@ -6,6 +6,7 @@ Pure. Nothing that was read is ever repeated in an error: a line number has to d
 import csv
 import hmac
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
@@ -18,6 +19,9 @@ BLOCK_BYTES = 1 << 16
 LINE_BYTES = 1 << 16
 BODY_BYTES = 4 << 30
 NDJSON_KEY = "id"
+
+
+_ESCAPES = re.compile(r'["\\]')
 
 
 class ManifestMalformedError(ColophonError):
@@ -159,6 +163,10 @@ def _ndjson(lines: Iterable[str], key: str) -> Iterator[tuple[int, str]]:
     decode = json.JSONDecoder(object_pairs_hook=kept).decode
     for number, line in enumerate(lines, start=1):
         if not line.strip():
+            continue
+        inner = line[1:-1]
+        if line[0] == line[-1] == '"' and inner.isprintable() and not _ESCAPES.search(inner):
+            yield number, inner  # a text without escapes, as most lines are
             continue
         try:
             value = decode(line)

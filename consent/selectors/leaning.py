@@ -32,14 +32,6 @@ class Declared:
         )
 
 
-def declared(run_ids: Collection[int]) -> dict[int, Declared]:
-    """Return what runs said of themselves, of those that said anything."""
-    facets = RunFacet.objects.filter(
-        name=TRAINING_FACET, run__in=list(run_ids), value__isnull=False
-    )
-    return {run: Declared.of(value) for run, value in facets.values_list("run_id", "value")}
-
-
 def decisions_named(uuids: Iterable[UUID]) -> dict[UUID, GateDecision]:
     """Return the gate's answers of these names, of those that it gave."""
     found = GateDecision.objects.filter(uuid__in=list(uuids)).select_related("purpose")
@@ -56,20 +48,26 @@ def misfit(
 
 def left_out(version_ids: Collection[int]) -> dict[int, BitMap]:
     """Return, of versions whose runs leaned on the gate, the people who were left out of them."""
-    written = DatasetVersion.objects.filter(pk__in=list(version_ids), run__isnull=False)
-    made = list(written.select_related("dataset", "run"))
-    said = declared({each.run_id for each in made if each.run_id is not None})
+    told = RunFacet.objects.filter(
+        name=TRAINING_FACET, value__has_key="gateDecision", run__outputs__in=list(version_ids)
+    )
+    said = {
+        version: Declared.of(each) for version, each in told.values_list("run__outputs", "value")
+    }
+    if not said:
+        return {}
     named = decisions_named(
         each.gate_decision for each in said.values() if each.gate_decision is not None
     )
+    wanted = set(version_ids) & said.keys()
     found: dict[int, BitMap] = {}
-    for version in made:
-        told = said.get(version.run_id or 0)
-        decision = named.get(told.gate_decision) if told and told.gate_decision else None
-        if decision is None or told is None or version.run is None:
+    for version in DatasetVersion.objects.filter(pk__in=wanted).select_related("dataset", "run"):
+        word = said[version.pk]
+        decision = named.get(word.gate_decision) if word.gate_decision else None
+        if decision is None or version.run is None:
             continue
         model = (version.dataset.namespace, version.dataset.name)
-        if not misfit(decision, run=version.run, model=model, purposes=told.purposes):
+        if not misfit(decision, run=version.run, model=model, purposes=word.purposes):
             found[version.pk] = BitMap.deserialize(bytes(decision.excluded))
     return found
 

@@ -146,7 +146,10 @@ def versions_proven_without(subject: Subject, version_ids: Collection[int]) -> s
     It proves nothing if it is written in a scheme by which the person is not known, or, of an
     erased person, if anybody who was erased had come back by then: that may be the one.
     """
-    complete = _complete(version_ids).filter(scheme__in=schemes_of(subject))
+    complete = _complete(version_ids)
+    if not complete.exists():
+        return set()
+    complete = complete.filter(scheme__in=schemes_of(subject))
     if subject.erased_at is not None:
         back = Reappearance.objects.filter(
             Q(ended_at=None) | Q(ended_at__gt=OuterRef("received_at")),
@@ -154,7 +157,7 @@ def versions_proven_without(subject: Subject, version_ids: Collection[int]) -> s
         )
         complete = complete.filter(~Exists(back))
     proven = set(complete.values_list("version_id", flat=True))
-    return proven - versions_holding(subject, proven)
+    return proven - versions_holding(subject, proven) if proven else set()
 
 
 def told_of(dataset_ids: Collection[int]) -> set[int]:

@@ -63,7 +63,7 @@ def _uses(subject: Subject, holding: set[int], candidates: "QuerySet[ModelVersio
     stops = _stops(subject, BitMap.union(BitMap(), *above.values()))
     targets = frozenset(holding - stops)
     described = candidates.filter(pk__in=list(above)).select_related(
-        "model__dataset", "version__run__job", "provenance"
+        "model__dataset", "version__run__job"
     )
     made = {each.version_id: each for each in described.order_by("-version__complete_at", "-pk")}
     direct = {child for child, parent in walk.parents(list(made)) if parent in targets}

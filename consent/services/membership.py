@@ -32,8 +32,6 @@ CHUNK = 10_000
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _BINARY_ROW = b"\x00\x01\x00\x00\x00\x20"  # one field of 32 bytes
 _BINARY_END = b"\xff\xff"
-_HEADER_BYTES = len(_BINARY_HEADER)
-_KEY_ROW = np.dtype([("fields", ">i2"), ("length", ">i4"), ("key", ">i8")])
 KEYS_A_QUERY = 100_000
 
 
@@ -143,13 +141,17 @@ def _stage(named: Iterator[tuple[int, str]], scheme: str) -> int:
     return rows
 
 
-def _digests(chunk: list[tuple[int, str]], scheme: str) -> Iterator[bytes]:
+def _digests(chunk: list[tuple[int, str]], scheme: str) -> list[bytes]:
     key = digest_key()
-    for line, value in chunk:
-        try:
-            yield identifiers.digest(key, scheme, value)
-        except IdentifierMalformedError as error:
-            raise manifests.malformed(line, error.message) from None
+    try:
+        return identifiers.digests(key, scheme, (value for _, value in chunk))
+    except IdentifierMalformedError:
+        for line, value in chunk:
+            try:
+                identifiers.digest(key, scheme, value)
+            except IdentifierMalformedError as error:
+                raise manifests.malformed(line, error.message) from None
+        raise
 
 
 def _distinct() -> int:
@@ -198,17 +200,15 @@ def _take(manifest: Manifest) -> None:
 
 
 def _listed(scheme: str) -> BitMap:
-    """Return who is on the list, of those who are known."""
-    query = (
-        "SELECT i.subject_id FROM consent_named n JOIN consent_subjectidentifier i"
-        " ON i.digest = n.digest AND i.scheme = %s"
-    )
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", [scheme]) as copy,
-    ):
-        rows = b"".join(bytes(block) for block in copy)[_HEADER_BYTES : -len(_BINARY_END)]
-    return BitMap(np.frombuffer(rows, dtype=_KEY_ROW)["key"].astype(np.uint32))
+    """Return who is on the list, of those who are known; as one value, since rows cost a call."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT string_agg(int8send(i.subject_id), ''::bytea) FROM consent_named n"
+            "  JOIN consent_subjectidentifier i ON i.digest = n.digest AND i.scheme = %s",
+            [scheme],
+        )
+        keys = bytes(cursor.fetchone()[0] or b"")
+    return BitMap(np.frombuffer(keys, dtype=">i8").astype(np.uint32))
 
 
 def _known_by(scheme: str, people: BitMap) -> BitMap:

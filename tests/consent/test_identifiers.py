@@ -73,3 +73,14 @@ def test_a_spelling_is_its_own_spelling(scheme, text):
     except IdentifierMalformedError:
         return
     assert identifiers.normalised(scheme, once) == once
+
+
+@given(st.text(max_size=30) | st.from_regex(r"[ -~\t\n@]{0,20}", fullmatch=True), st.booleans())
+def test_the_short_way_says_what_the_long_one_says(value, is_email):
+    scheme = identifiers.EMAIL if is_email else identifiers.OPAQUE
+    short = identifiers._plain(is_email, value)
+    if short:
+        assert identifiers._checked(scheme, value) == short
+        assert identifiers.digests(b"k", scheme, [value]) == [
+            identifiers.digest(b"k", scheme, value)
+        ]
