@@ -1,6 +1,7 @@
 """Identifiers of people: brought to one spelling, then known by a keyed digest only.
 
-Pure. ``email`` is compared without regard to case; every other scheme is a name that a data set's
+Pure. ``email`` is compared without regard to case; ``phone`` as ITU-T E.164 writes it, so it has
+to begin with the country's code; every other scheme is a name that a data set's
 owner gave, and its values are opaque: only what Unicode calls the same text (NFKC) is the same.
 An address's local part is case-sensitive by RFC 5321, section 2.4, and nobody treats it so.
 """
@@ -15,6 +16,7 @@ from governance.crypto import keyed_digest
 from governance.errors import ColophonError
 
 EMAIL = "email"
+PHONE = "phone"
 OPAQUE = "opaque"
 MAX_LENGTH = 320  # the longest address of RFC 3696 (erratum 1690); enough for anything opaque
 SCHEME = r"^[a-z][a-z0-9_]{0,31}$"
@@ -35,6 +37,12 @@ class IdentifierMalformedError(ColophonError):
 def normalised(scheme: str, value: str) -> str:
     """Return the one spelling of an identifier, or raise `IdentifierMalformedError`."""
     known_scheme(scheme)
+    return _spelt(scheme, value)
+
+
+def _spelt(scheme: str, value: str) -> str:
+    if scheme == PHONE:
+        return _number(value)
     return _plain(scheme == EMAIL, value) or _checked(scheme, value)
 
 
@@ -69,6 +77,22 @@ def _checked(scheme: str, value: str) -> str:
     return text
 
 
+def _number(value: str) -> str:
+    """Return a telephone number as E.164 writes it: a plus and at most fifteen digits."""
+    import phonenumbers
+
+    text = _checked(OPAQUE, value)
+    try:
+        number = phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException:
+        raise IdentifierMalformedError(
+            "the identifier is not a telephone number that begins with + and the country's code"
+        ) from None
+    if not phonenumbers.is_possible_number(number) or number.extension:
+        raise IdentifierMalformedError("the identifier is not a possible telephone number")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
 def digest(key: bytes, scheme: str, value: str) -> bytes:
     """Return what an identifier is known by: equal for the same person, useless without the key."""
     return keyed_digest(key, f"{scheme}\0{normalised(scheme, value)}".encode())
@@ -77,8 +101,7 @@ def digest(key: bytes, scheme: str, value: str) -> bytes:
 def digests(key: bytes, scheme: str, values: Iterable[str]) -> list[bytes]:
     """Return the digest of each identifier, in order."""
     known_scheme(scheme)
-    is_email = scheme == EMAIL
-    spelt = (_plain(is_email, each) or _checked(scheme, each) for each in values)
+    spelt = (_spelt(scheme, each) for each in values)
     return [hmac.digest(key, f"{scheme}\0{each}".encode(), _SHA) for each in spelt]
 
 

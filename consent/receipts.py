@@ -45,8 +45,11 @@ STATUS = {
 }
 METHOD = {
     DecisionSource.PERSON: "said by the person themselves",
+    DecisionSource.GUARDIAN: "said by a guardian for the person",
+    DecisionSource.DELEGATE: "said by somebody whom the person had charged with it",
     DecisionSource.OPERATOR: "taken down by an operator",
     DecisionSource.IMPORT: "taken over from another system",
+    DecisionSource.SIGNAL: "signalled by the person's browser",
 }
 
 

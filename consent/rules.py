@@ -37,11 +37,22 @@ class DecisionKind(StrEnum):
 
 
 class DecisionSource(StrEnum):
-    """Through whom a decision came."""
+    """Through whom a decision came.
+
+    ``SIGNAL`` is what a person's browser says for them, such as Global Privacy Control.
+    """
 
     PERSON = "person"
+    GUARDIAN = "guardian"
+    DELEGATE = "delegate"
     OPERATOR = "operator"
     IMPORT = "import"
+    SIGNAL = "signal"
+
+    @property
+    def needs_reason(self) -> bool:
+        """Say whether somebody else spoke, who has to say by which right."""
+        return self in {DecisionSource.GUARDIAN, DecisionSource.DELEGATE, DecisionSource.OPERATOR}
 
 
 class Standing(StrEnum):

@@ -39,6 +39,12 @@ class DecisionIn(serializers.Serializer[Any]):
         choices=[each.value for each in DecisionSource], default=DecisionSource.PERSON.value
     )
 
+    reason = serializers.CharField(
+        required=False, max_length=1000,
+        help_text="why an operator records it, or by which right a guardian or delegate speaks; "
+        "kept under the person's own key",
+    )  # fmt: skip
+
     def validate_purpose(self, key: str) -> Purpose:
         """Find the purpose by its key."""
         try:

@@ -1,7 +1,12 @@
 """Whose data it is, and what they allow."""
 
 from consent.models.assessments import AssessmentDue, Unweighed, UseAssessment, Violation
-from consent.models.decisions import ConsentDecision, Notice, NoticeVersion
+from consent.models.decisions import (
+    ConsentDecision,
+    DecisionImport,
+    Notice,
+    NoticeVersion,
+)
 from consent.models.erasure import (
     ErasureBatch,
     ErasureStep,
@@ -24,6 +29,7 @@ from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tomb
 __all__ = [
     "AssessmentDue",
     "ConsentDecision",
+    "DecisionImport",
     "ErasureBatch",
     "ErasureStep",
     "GateDecision",

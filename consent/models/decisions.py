@@ -69,6 +69,33 @@ class NoticeVersion(models.Model):
         return f"{self.notice_id} {self.number} {self.language}"
 
 
+class DecisionImport(models.Model):
+    """Decisions that were taken over from elsewhere, and what was shown as proof of them.
+
+    ``digest`` is a keyed digest of the file as it came, which is not kept; ``evidence`` says where
+    whoever doubts it can look. The counts are of its rows: the last look at the same file counts.
+    """
+
+    uuid = public_id()
+    digest = models.BinaryField(unique=True)
+    evidence = models.TextField()
+    recorded = models.PositiveBigIntegerField(default=0)
+    repeated = models.PositiveBigIntegerField(default=0)
+    refused = models.PositiveBigIntegerField(default=0)
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(evidence=""), name="consent_decisionimport_has_evidence"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
 class ConsentDecisionQuerySet(models.QuerySet["ConsentDecision"]):
     """Questions that are answered by the database."""
 
@@ -96,6 +123,8 @@ class ConsentDecision(models.Model):
 
     ``decided_at`` is when the person said it, ``recorded_at`` when the database learned of it.
     ``weight`` follows from ``kind`` and settles what stands when two were said at one instant.
+    ``reason_sealed`` is why an operator wrote it down, or by which right a guardian or a delegate
+    spoke, under the person's own key: people write names there.
     """
 
     uuid = public_id()
@@ -117,6 +146,10 @@ class ConsentDecision(models.Model):
         NoticeVersion, on_delete=models.PROTECT, null=True, related_name="+"
     )
     source = models.TextField(choices=[(each.value, each.value) for each in DecisionSource])
+    reason_sealed = models.BinaryField(null=True)
+    imported_by = models.ForeignKey(
+        DecisionImport, on_delete=models.PROTECT, null=True, db_index=False, related_name="+"
+    )
     idempotency_key = models.UUIDField()
 
     objects = ConsentDecisionQuerySet.as_manager()
@@ -133,6 +166,13 @@ class ConsentDecision(models.Model):
             models.CheckConstraint(
                 condition=Q(source__in=[each.value for each in DecisionSource]),
                 name="consent_decision_source_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(
+                    source__in=[each.value for each in DecisionSource if each.needs_reason]
+                )
+                | Q(reason_sealed__isnull=False),
+                name="consent_decision_of_others_has_reason",
             ),
             models.CheckConstraint(
                 condition=Q(valid_until=None)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from consent.models import ConsentDecision, NoticeVersion, Subject, Unweighed
+from consent.models import ConsentDecision, DecisionImport, NoticeVersion, Subject, Unweighed
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors.subjects import key_of
 from governance.crypto import SealingKey
@@ -35,6 +35,13 @@ class ValidityImpossibleError(ColophonError):
     """Only a "yes" can run out, and only after it was said."""
 
     code = "validity_impossible"
+    status = 422
+
+
+class ReasonMissingError(ColophonError):
+    """Whoever speaks for somebody else says by which right; an operator says why."""
+
+    code = "reason_missing"
     status = 422
 
 
@@ -71,6 +78,8 @@ def record(
     source: DecisionSource = DecisionSource.PERSON,
     notice_version: NoticeVersion | None = None,
     valid_until: datetime | None = None,
+    reason: str = "",
+    imported_by: DecisionImport | None = None,
 ) -> Recorded:
     """Record a decision once; the same key and facts again return the first outcome.
 
@@ -84,14 +93,18 @@ def record(
         "notice_version": notice_version,
         "valid_until": valid_until,
     }
+    if DecisionSource(source).needs_reason and not reason.strip():
+        raise ReasonMissingError("say by which right this is said for the person, or why")
     sealing = key_of(subject)
     if notice_version is not None:
         _refuse_unseen(notice_version, purpose)
-    decision, created = _kept_once(subject, key, facts)
+    sealed = sealing.seal(reason.encode(), _reason_place(subject, key)) if reason else None
+    extra = {"reason_sealed": sealed, "imported_by": imported_by}
+    decision, created = _kept_once(subject, key, {**facts, **extra})
     if created:
         _tell(decision, sealing)
-    else:
-        _refuse_other_facts(decision, facts)
+    elif _differs(decision, facts) or reason_of(decision, sealing) != reason:
+        raise IdempotencyKeyReusedError("this key stands for another decision", key=str(key))
     return Recorded(decision, replayed=not created)
 
 
@@ -121,10 +134,20 @@ def _tell(decision: ConsentDecision, sealing: SealingKey) -> None:
     )
 
 
-def _refuse_other_facts(decision: ConsentDecision, facts: Mapping[str, Any]) -> None:
-    if any(getattr(decision, name) != value for name, value in facts.items()):
-        key = str(decision.idempotency_key)
-        raise IdempotencyKeyReusedError("this key stands for another decision", key=key)
+def reason_of(decision: ConsentDecision, key: SealingKey) -> str:
+    """Return why a decision was written down for somebody else, or by which right."""
+    if decision.reason_sealed is None:
+        return ""
+    place = _reason_place(decision.subject, decision.idempotency_key)
+    return key.open(bytes(decision.reason_sealed), place).decode()
+
+
+def _reason_place(subject: Subject, key: UUID) -> str:
+    return f"consent_consentdecision/{subject.uuid}/{key}/reason"
+
+
+def _differs(decision: ConsentDecision, facts: Mapping[str, Any]) -> bool:
+    return any(getattr(decision, name) != value for name, value in facts.items())
 
 
 def _refuse_unseen(notice_version: NoticeVersion, purpose: Purpose) -> None:

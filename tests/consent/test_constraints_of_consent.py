@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from consent.models import (
     ConsentDecision,
+    DecisionImport,
     GateDecision,
     GateInput,
     Manifest,
@@ -29,6 +30,7 @@ from tests.factories.governance import DatasetFactory, PurposeFactory
 DIGEST = b"d" * 32
 MODELS = (
     Subject, SubjectKey, SubjectIdentifier, Tombstone, Notice, NoticeVersion, ConsentDecision,
+    DecisionImport,
     Manifest, MembershipSpan, MembershipChunk, Reappearance, GateDecision, GateInput,
 )  # fmt: skip
 
@@ -142,6 +144,10 @@ FIRES = {
     "consent_manifest_mode_known": lambda: manifest(mode="drop"),
     "consent_manifest_is_a_digest": lambda: manifest(digest=b"short"),
     "consent_manifest_a_row_names_one_person": lambda: manifest(rows=1, people=2),
+    "consent_decision_of_others_has_reason": lambda: ConsentDecisionFactory(source="operator"),
+    "consent_decisionimport_has_evidence": lambda: DecisionImport.objects.create(
+        digest=DIGEST, evidence=""
+    ),
     "consent_span_once": same_span_twice,
     "consent_span_not_empty": empty_span,
     "consent_span_id_fits_a_block": lambda: span(id=1 << 24),

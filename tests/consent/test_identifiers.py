@@ -18,6 +18,9 @@ KEY = b"k" * 32
         ("email", "STRASSE@example.org", "strasse@example.org"),
         ("email", "straße@example.org", "strasse@example.org"),
         ("opaque", " Ada ", "Ada"),
+        ("phone", "+49 (0) 30 901820", "+4930901820"),
+        ("phone", "+44 20 7946 0958", "+442079460958"),
+        ("phone", " +442079460958", "+442079460958"),
         ("opaque", "\ufb01le", "file"),
         ("customer_id", "007", "007"),
     ],
@@ -84,3 +87,12 @@ def test_the_short_way_says_what_the_long_one_says(value, is_email):
         assert identifiers.digests(b"k", scheme, [value]) == [
             identifiers.digest(b"k", scheme, value)
         ]
+
+
+@pytest.mark.parametrize(
+    "written", ["030 901820", "+49", "ada", "+44 20 7946 0958 ext. 3", "", "+999999999999999999"]
+)
+def test_what_is_no_number_of_the_whole_world_is_refused(written):
+    with pytest.raises(IdentifierMalformedError) as refused:
+        identifiers.normalised("phone", written)
+    assert not written or written not in refused.value.message

@@ -150,3 +150,18 @@ def test_sixteen_callers_with_one_key_record_one_decision():
     assert len({each.decision.pk for each in outcomes}) == 1
     assert sum(not each.replayed for each in outcomes) == 1
     assert (ConsentDecision.objects.count(), in_ledger()) == (1, 1)
+
+
+@pytest.mark.parametrize("source", ["guardian", "delegate", "operator"])
+def test_whoever_speaks_for_somebody_says_by_which_right_and_it_is_sealed(source):
+    said = asked(source=source)
+    with pytest.raises(decisions.ReasonMissingError):
+        decisions.record(**said)
+    kept = decisions.record(**said, reason="mandate of Ann Reader").decision
+    key = subjects.key_of(said["subject"])
+    assert decisions.reason_of(kept, key) == "mandate of Ann Reader"
+    assert b"Ann" not in bytes(kept.reason_sealed)
+    assert decisions.record(**said, reason="mandate of Ann Reader").replayed
+    with pytest.raises(decisions.IdempotencyKeyReusedError):
+        decisions.record(**said, reason="another")
+    assert ConsentDecision.objects.count() == 1
