@@ -7,7 +7,7 @@ how many are left out.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -58,6 +58,8 @@ class Token:
     inputs: tuple[Input, ...]
     issued_at: datetime
     expires_at: datetime
+    policies: tuple[str, ...] = ()
+    mechanism: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,10 @@ def claims_of(token: Token, *, issuer: str) -> dict[str, Any]:
             for each in sorted(token.inputs)
         ],
     }
+    if token.policies:
+        claims["policies"] = list(token.policies)
+    if token.mechanism:
+        claims["mechanism"] = dict(token.mechanism)
     if token.model is not None:
         claims["model"] = {"namespace": token.model[0], "name": token.model[1]}
     return claims
@@ -105,6 +111,8 @@ def token_in(claims: Mapping[str, Any]) -> Token:
             ),
             issued_at=_instant(claims["iat"]),
             expires_at=_instant(claims["exp"]),
+            policies=tuple(claims.get("policies", ())),
+            mechanism=claims.get("mechanism", {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
         raise MalformedGateTokenError("this is not an answer of the gate") from None

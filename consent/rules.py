@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from governance.models import LegalBasis
+from governance.legal import LegalBasis, Need, need_of
 
 
 class DecisionKind(StrEnum):
@@ -88,8 +88,6 @@ class Decision(Protocol):
 
 AnyDecision = TypeVar("AnyDecision", bound=Decision)
 
-# The grounds against which Art. 21(1) GDPR gives a right to object.
-OBJECTIONABLE = frozenset({LegalBasis.PUBLIC_TASK, LegalBasis.LEGITIMATE_INTERESTS})
 NO = frozenset({Standing.REFUSED, Standing.WITHDRAWN, Standing.OBJECTED})
 
 
@@ -131,16 +129,19 @@ def standing_within(levels: Sequence[Iterable[Decision]], at: datetime) -> Stand
     return _standing_of(max(stops, key=lambda each: each.decided_at, default=nearest), at)
 
 
-def permitted(basis: LegalBasis, standing: Standing) -> bool:
+def permitted(basis: LegalBasis, standing: Standing, *, explicit: bool = False) -> bool:
     """Say whether a use on a legal basis is permitted to go on with this person's data.
 
     Consent needs a "yes" that stands. Legitimate interests and public task give way to any "no":
     who refuses or withdraws has objected, whatever the form was called. The other grounds rest on
-    nobody's decision. An erased person is not asked here: nothing permits that use.
+    nobody's decision. ``explicit`` says that a "yes" is needed whatever the ground, because the
+    data is of a special category or a policy asks for it. An erased person is not asked here:
+    nothing permits that use.
     """
-    if basis == LegalBasis.CONSENT:
+    need = Need.CONSENT if explicit else need_of(basis)
+    if need is Need.CONSENT:
         return standing == Standing.GIVEN
-    return basis not in OBJECTIONABLE or standing not in NO
+    return need is Need.NOTHING or standing not in NO
 
 
 def _standing_of(decision: Decision | None, at: datetime) -> Standing:

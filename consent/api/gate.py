@@ -74,6 +74,9 @@ class GateIn(serializers.Serializer[Any]):
         child=DatasetField(), min_length=1, max_length=MOST_DATASETS
     )
     purpose = serializers.CharField(max_length=50, help_text="the key of the purpose")
+    mechanism = serializers.DictField(
+        required=False, help_text="how the training protects people, as facts: never an epsilon"
+    )
     model = ModelName(
         required=False, allow_null=True, help_text="which model it is for; any, if left out"
     )
@@ -98,6 +101,9 @@ class GateOut(serializers.Serializer[Any]):
     )
     purpose = serializers.CharField(source="purpose.key", allow_null=True, default=None)
     datasets = GateInputOut(source="inputs", many=True)
+    policies: Any = serializers.ListField(
+        child=serializers.CharField(), help_text="the versions of policies that ask for something"
+    )
     excluded_count = serializers.IntegerField()
     model = serializers.SerializerMethodField()
     decided_at = serializers.DateTimeField()
@@ -150,6 +156,7 @@ class GateDecisions(APIView):
             datasets=body.validated_data["datasets"],
             purpose=_purpose(body.validated_data["purpose"]),
             model=(model["namespace"], model["name"]) if model else None,
+            mechanism=body.validated_data.get("mechanism"),
             client=client,
         )
         shown = selectors.decision_of(client=client, uuid=decision.uuid)

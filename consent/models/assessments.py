@@ -35,6 +35,7 @@ class UseAssessment(models.Model):
 
         UNKNOWN_PURPOSE = "unknown_purpose", "it declared a purpose that is not registered"
         USED_WITHOUT_PERMISSION = "used_without_permission", "people had not permitted it"
+        POLICY_UNMET = "policy_unmet", "it did not meet what a policy asked for"
         ERASED_DATA_USED = "erased_data_used", "data that was erased had come back"
         GATE_ANSWER_DOES_NOT_FIT = (
             "gate_answer_does_not_fit",

@@ -1,5 +1,7 @@
 """What the gate answered."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -13,7 +15,9 @@ class GateDecision(models.Model):
     """Whether data sets may be used for a purpose, as it stood at ``decided_at``.
 
     ``excluded`` is a serialised roaring bitmap (portable format) of the people whose rows may
-    not be used. It stays inside: whoever asked filters by identifiers it already has. ``purpose``
+    not be used. It stays inside: whoever asked filters by identifiers it already has.
+    ``explicit`` says that a "yes" is needed whatever the legal ground, ``policies`` which versions
+    of policies ask for something, ``mechanism`` what was said to protect people. ``purpose``
     is empty if the one that was asked about is not known, which is refused. The model's names are
     empty if none was named: then the answer is for any.
     """
@@ -32,6 +36,15 @@ class GateDecision(models.Model):
         UNKNOWN_PURPOSE = "unknown_purpose", "the purpose is not registered"
         EVERYBODY_EXCLUDED = "everybody_excluded", "every known person is excluded"
         SOME_EXCLUDED = "some_excluded", "some people are excluded"
+        NEEDS_DIFFERENTIAL_PRIVACY = (
+            "needs_differential_privacy", "a policy asks for training that hides each person"
+        )  # fmt: skip
+        BUDGET_EXCEEDED = "budget_exceeded", "the training's facts leak more than a policy allows"
+        NEEDS_FEDERATION = "needs_federation", "a policy asks for training that goes to the data"
+        NEEDS_SECURE_AGGREGATION = (
+            "needs_secure_aggregation", "a policy asks for rounds that nobody can look into"
+        )  # fmt: skip
+        COHORT_TOO_SMALL = "cohort_too_small", "fewer people than a policy asks for"
         ERASED_DATA_PRESENT = "erased_data_present", "data that was erased has come back"
         UNKNOWN_DATASET = "unknown_dataset", "nobody is known to answer for a data set upstream"
         MEMBERS_UNKNOWN = "members_unknown", "a data set of people has not named them"
@@ -44,6 +57,9 @@ class GateDecision(models.Model):
     reasons = ArrayField(models.TextField(choices=Reason.choices), default=list)
     excluded_count = models.PositiveBigIntegerField()
     excluded = models.BinaryField()
+    explicit = models.BooleanField(default=False, db_default=False)
+    policies = ArrayField(models.TextField(), default=list, db_default=[])
+    mechanism: "models.JSONField[Any, Any]" = models.JSONField(default=dict, db_default={})
     model_namespace = models.TextField(default="", db_default="")
     model_name = models.TextField(default="", db_default="")
     decided_at = models.DateTimeField()

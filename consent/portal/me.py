@@ -16,12 +16,12 @@ from consent.portal import prose, visits, words
 from consent.portal.forms import DecisionForm
 from consent.portal.pages import personal, shown
 from consent.portal.visits import Visitor
-from consent.rules import NO, OBJECTIONABLE, DecisionKind, Standing
+from consent.rules import NO, DecisionKind, Standing
 from consent.selectors import portal
 from consent.selectors.portal import ModelUse, Position
 from consent.services import decisions
 from governance.errors import ColophonError
-from governance.models import LegalBasis
+from governance.legal import LegalBasis, Need, need_of
 from lineage.selectors import transparency
 
 
@@ -143,7 +143,7 @@ def _seen(position: Position) -> NoticeVersion | None:
 def _sayable(position: Position) -> set[DecisionKind]:
     """Return what can be said: a "no" always, a "yes" only to a text that one can read."""
     basis = LegalBasis(position.purpose.legal_basis)
-    if basis in OBJECTIONABLE:
+    if need_of(basis) is Need.OBJECTION:
         return {DecisionKind.OBJECTED, DecisionKind.GIVEN}
     if basis != LegalBasis.CONSENT:
         return set()
@@ -182,7 +182,7 @@ def _offered(position: Position) -> list[DecisionKind]:
 
 
 def _button(kind: DecisionKind, basis: LegalBasis) -> Button:
-    again = kind.is_yes and basis in OBJECTIONABLE
+    again = kind.is_yes and need_of(basis) is Need.OBJECTION
     return Button(kind, words.PRESS_AGAIN if again else words.PRESS[kind], uuid4())
 
 

@@ -9,6 +9,7 @@ from consent.portal import prose, words
 from consent.portal.pages import page, shown
 from governance.errors import NotFoundError
 from governance.models import LegalBasis, Policy, PolicyVersion, Purpose
+from governance.policy_rules import demands_of_published
 from governance.selectors import rules
 
 
@@ -60,6 +61,7 @@ def policy(request: HttpRequest, key: str, number: int | None = None) -> HttpRes
     context = {
         "policy": found, "version": wanted[0], "versions": versions,
         "blocks": prose.blocks(wanted[0].text),
+        "asked": [each.sentences() for each in demands_of_published(wanted[0].rules)],
     }  # fmt: skip
     return shown(request, "policy", context)
 

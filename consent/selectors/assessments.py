@@ -13,8 +13,10 @@ from pyroaring import BitMap
 from consent.models import GateDecision, Reappearance, UseAssessment, Violation
 from consent.selectors import gate, leaning, tracing
 from consent.selectors.decisions import excluded_from
+from consent.selectors.judging import Judged, judge
 from consent.selectors.leaning import TRAINING_FACET
 from governance.errors import NotFoundError
+from governance.mechanisms import Mechanism, MechanismUnusableError, mechanism_of
 from governance.models import Purpose
 from lineage.models import ModelVersion, Run, RunFacet
 from lineage.selectors import versions
@@ -23,7 +25,12 @@ Verdict = UseAssessment.Verdict
 Reason = UseAssessment.Reason
 
 VIOLATIONS = frozenset(
-    {Reason.UNKNOWN_PURPOSE, Reason.USED_WITHOUT_PERMISSION, Reason.ERASED_DATA_USED}
+    {
+        Reason.UNKNOWN_PURPOSE,
+        Reason.USED_WITHOUT_PERMISSION,
+        Reason.ERASED_DATA_USED,
+        Reason.POLICY_UNMET,
+    }
 )
 GAPS = frozenset(
     {
@@ -74,18 +81,12 @@ def conclude(run: Run) -> Conclusion:
         used = used - BitMap.deserialize(bytes(decision.excluded))
         at = decision.decided_at
         purposes = purposes or ([decision.purpose.key] if decision.purpose else [])
-    known = {each.key: each for each in Purpose.objects.filter(key__in=purposes)}
-    unpermitted = BitMap.union(
-        BitMap(), *(excluded_from(used, each, at) for each in known.values())
-    )
+    reasons, unpermitted = _held_to(said, traced, used, purposes, at)
     told = {
-        Reason.PURPOSE_UNDECLARED: not purposes,
-        Reason.UNKNOWN_PURPOSE: bool(set(purposes) - known.keys()),
-        Reason.USED_WITHOUT_PERMISSION: bool(unpermitted),
         Reason.GATE_ANSWER_DOES_NOT_FIT: said.gate_decision is not None and not fits,
         Reason.ERASED_DATA_USED: not fits and _came_back(traced.versions),
     }
-    found = {reason for reason, holds in told.items() if holds} | _gaps(traced)
+    found = {reason for reason, holds in told.items() if holds} | reasons | _gaps(traced)
     frozen = getattr(made, "provenance", None) if made else None
     return Conclusion(
         run=run, model_version=made, reasons=[each for each in Reason if each in found],
@@ -94,6 +95,30 @@ def conclude(run: Run) -> Conclusion:
         facet=bytes(facet.fingerprint) if facet else b"",
         used=used, without_permission=len(unpermitted),
     )  # fmt: skip
+
+
+def _held_to(
+    said: leaning.Declared,
+    traced: tracing.Trace,
+    used: BitMap,
+    purposes: Collection[str],
+    at: datetime,
+) -> tuple[set[UseAssessment.Reason], BitMap]:
+    """Hold a use to each purpose; return what was wrong, and who had not permitted it."""
+    known = {each.key: each for each in Purpose.objects.filter(key__in=purposes)}
+    judged = [(each, _judged(each, said, traced, at)) for each in known.values()]
+    unpermitted = BitMap.union(
+        BitMap(), *(excluded_from(used, each, at, explicit=how.explicit) for each, how in judged)
+    )
+    told = {
+        Reason.PURPOSE_UNDECLARED: not purposes,
+        Reason.UNKNOWN_PURPOSE: bool(set(purposes) - known.keys()),
+        Reason.USED_WITHOUT_PERMISSION: bool(unpermitted),
+        Reason.POLICY_UNMET: any(
+            how.unmet or how.cohort_is_too_small(len(used)) for _, how in judged
+        ),
+    }
+    return {reason for reason, holds in told.items() if holds}, unpermitted
 
 
 def last_of(run_ids: Collection[int]) -> dict[int, UseAssessment]:
@@ -170,6 +195,18 @@ def _answer(
         return None, False
     model = (made.model.dataset.namespace, made.model.dataset.name) if made else None
     return decision, not leaning.misfit(decision, run=run, model=model, purposes=said.purposes)
+
+
+def _judged(
+    purpose: Purpose, said: leaning.Declared, traced: tracing.Trace, at: datetime
+) -> Judged:
+    """Judge by the mechanism that the run declared; what cannot be read protects nobody."""
+    try:
+        mechanism = mechanism_of(said.mechanism)
+    except MechanismUnusableError:
+        mechanism = Mechanism()
+    datasets = set(traced.versions.values())
+    return judge(purpose=purpose, dataset_ids=datasets, mechanism=mechanism, at=at)
 
 
 def _gaps(traced: tracing.Trace) -> set[UseAssessment.Reason]:

@@ -7,9 +7,10 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
 from pyroaring import BitMap
 
 from consent.models import ConsentDecision, Subject
-from consent.rules import OBJECTIONABLE, DecisionKind, Standing, standing_within
+from consent.rules import DecisionKind, Standing, standing_within
 from consent.selectors.subjects import erased
-from governance.models import LegalBasis, Purpose
+from governance.legal import LegalBasis, Need, need_of
+from governance.models import Purpose
 
 YES = [each.value for each in DecisionKind if each.is_yes]
 NO = [each.value for each in DecisionKind if not each.is_yes]
@@ -37,16 +38,18 @@ def standing(subject: Subject, purpose: Purpose, at: datetime) -> Standing:
     return standing_within([[d for d in said if d.purpose_id == pk] for pk in levels], at)
 
 
-def excluded_from(people: Iterable[int], purpose: Purpose, at: datetime) -> BitMap:
+def excluded_from(
+    people: Iterable[int], purpose: Purpose, at: datetime, *, explicit: bool = False
+) -> BitMap:
     """Return those of some people whose data may not be used for a purpose at an instant.
 
     The set form of `consent.rules.permitted`; who was erased by then is always excluded.
     """
     asked = BitMap(people)
-    basis = LegalBasis(purpose.legal_basis)
-    if basis == LegalBasis.CONSENT:
+    need = Need.CONSENT if explicit else need_of(LegalBasis(purpose.legal_basis))
+    if need is Need.CONSENT:
         excluded = asked - _who(agreed(chain(purpose), at), asked)
-    elif basis in OBJECTIONABLE:
+    elif need is Need.OBJECTION:
         excluded = asked & _who(declined(chain(purpose), at), asked)
     else:
         excluded = BitMap()

@@ -9,10 +9,13 @@ from django.utils import timezone
 
 from consent import gate_tokens, identifiers
 from consent.models import GateDecision, Manifest
+from consent.rules import Standing
+from consent.rules import permitted as permitted_by
 from consent.selectors import subjects
 from consent.selectors.decisions import excluded_from
 from governance.errors import ColophonError, NotFoundError
-from governance.models import ApiClient, Dataset, LegalBasis, Purpose
+from governance.legal import LegalBasis
+from governance.models import ApiClient, Dataset
 from lineage.models import DatasetVersion, Run, RunInput
 from lineage.selectors import transparency
 from lineage.selectors.identities import identities
@@ -52,6 +55,8 @@ def token_of(decision: GateDecision) -> gate_tokens.Token:
         ),
         issued_at=decision.decided_at,
         expires_at=decision.expires_at,
+        policies=tuple(decision.policies),
+        mechanism=decision.mechanism,
     )
 
 
@@ -101,7 +106,7 @@ def permitted(
         return [False] * len(digests)
     answers: list[bool] = []
     for start in range(0, len(digests), CHUNK):
-        answers += _answers(decision.purpose, scheme, digests[start : start + CHUNK], now)
+        answers += _answers(decision, scheme, digests[start : start + CHUNK], now)
     return answers
 
 
@@ -125,11 +130,17 @@ def sources_without_people(dataset_ids: Collection[int]) -> "dict[int, GateDecis
     }
 
 
-def _answers(purpose: Purpose, scheme: str, digests: Sequence[bytes], at: datetime) -> list[bool]:
+def _answers(
+    decision: GateDecision, scheme: str, digests: Sequence[bytes], at: datetime
+) -> list[bool]:
+    purpose = decision.purpose
+    assert purpose is not None
     people = subjects.by_digests(scheme, digests)
     buried = subjects.buried(scheme, digests)
-    excluded = excluded_from(people.values(), purpose, at)
-    unknown = purpose.legal_basis != LegalBasis.CONSENT
+    excluded = excluded_from(people.values(), purpose, at, explicit=decision.explicit)
+    unknown = permitted_by(
+        LegalBasis(purpose.legal_basis), Standing.NONE, explicit=decision.explicit
+    )
     return [
         people[each] not in excluded if each in people else unknown and each not in buried
         for each in digests

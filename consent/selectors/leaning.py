@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from pyroaring import BitMap
@@ -20,6 +21,7 @@ class Declared:
 
     purposes: tuple[str, ...] = ()
     gate_decision: UUID | None = None
+    mechanism: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, facet: Mapping[str, object]) -> "Declared":
@@ -29,6 +31,7 @@ class Declared:
         return cls(
             tuple(dict.fromkeys(each for each in texts if isinstance(each, str))),
             _uuid(facet.get("gateDecision")),
+            said if isinstance(said := facet.get("mechanism"), Mapping) else None,
         )
 
 

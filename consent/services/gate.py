@@ -1,7 +1,8 @@
 """The gate: may these data sets be used for this purpose."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -13,8 +14,11 @@ from consent.models import GateDecision, GateInput
 from consent.selectors import gate as known
 from consent.selectors import membership
 from consent.selectors.decisions import excluded_from
+from consent.selectors.judging import Judged, judge
+from governance.mechanisms import mechanism_of
 from governance.models import ApiClient, Dataset, Purpose
 from governance.services import ledger, signing
+from governance.strictjson import JSON
 from lineage.models import DatasetVersion
 from lineage.selectors import ancestry
 from lineage.services.versions import ensure_origins
@@ -25,7 +29,13 @@ Outcome = GateDecision.Outcome
 Reason = GateDecision.Reason
 
 _GAPS = frozenset({Reason.UNKNOWN_DATASET, Reason.MEMBERS_UNKNOWN, Reason.LINEAGE_TRUNCATED})
-_DENIALS = frozenset({Reason.UNKNOWN_PURPOSE, Reason.EVERYBODY_EXCLUDED})
+_DENIALS = frozenset(
+    {
+        Reason.UNKNOWN_PURPOSE, Reason.EVERYBODY_EXCLUDED, Reason.NEEDS_DIFFERENTIAL_PRIVACY,
+        Reason.BUDGET_EXCEEDED, Reason.NEEDS_FEDERATION, Reason.NEEDS_SECURE_AGGREGATION,
+        Reason.COHORT_TOO_SMALL,
+    }
+)  # fmt: skip
 
 
 @transaction.atomic
@@ -34,24 +44,28 @@ def decide(
     datasets: Sequence[Dataset],
     purpose: Purpose | None,
     model: gate_tokens.Name | None = None,
+    mechanism: Mapping[str, JSON] | None = None,
     client: ApiClient | None = None,
     at: datetime | None = None,
 ) -> GateDecision:
     """Answer, and keep the answer for an hour. ``purpose`` is None if it is not registered.
 
-    ``model`` is what is to be trained; it need not exist yet.
+    ``model`` is what is to be trained; it need not exist yet. ``mechanism`` are the facts of how
+    people are protected (`governance.mechanisms`), which policies may ask for. Raises
+    `MechanismUnusableError`.
 
     The people of every data set upstream count: those who are in the data sets asked about, and
-    whoever was ever in the ones above them, since what was derived may hold them still. Somebody
-    who is not in the rows loses nothing by being excluded.
+    whoever was ever in the ones above, since what was derived may hold them still. Somebody who is
+    not in the rows loses nothing by being excluded.
     """
     now = at or timezone.now()
     asked = sorted({dataset.pk for dataset in datasets})
     ensure_origins(asked)
     reached = ancestry.ancestors(asked, at=now)
     people = membership.people_in(asked, reached.dataset_ids - set(asked))
-    excluded = excluded_from(people, purpose, now) if purpose else people
-    reasons = _reasons(purpose, reached, people, excluded)
+    judged = _judged(purpose, reached.dataset_ids, mechanism, now)
+    excluded = _excluded(people, purpose, judged, now)
+    reasons = _reasons(purpose, reached, people, excluded, judged)
     decision = GateDecision.objects.create(
         client=client,
         purpose=purpose,
@@ -59,14 +73,33 @@ def decide(
         reasons=[each.value for each in reasons],
         excluded_count=len(excluded),
         excluded=excluded.serialize(),
-        model_namespace=model[0] if model else "",
-        model_name=model[1] if model else "",
+        **_conditions(judged, mechanism),
+        **_named(model),
         decided_at=now,
         expires_at=now + VALID_FOR,
     )
     _keep_inputs(decision, asked)
     _into_ledger(decision)
     return decision
+
+
+def _excluded(people: BitMap, purpose: Purpose | None, judged: Judged, at: datetime) -> BitMap:
+    if purpose is None:
+        return people
+    return excluded_from(people, purpose, at, explicit=judged.explicit)
+
+
+def _conditions(judged: Judged, mechanism: Mapping[str, JSON] | None) -> dict[str, Any]:
+    return {
+        "explicit": judged.explicit,
+        "policies": list(judged.policies),
+        "mechanism": dict(mechanism or {}),
+    }
+
+
+def _named(model: gate_tokens.Name | None) -> dict[str, str]:
+    namespace, name = model or ("", "")
+    return {"model_namespace": namespace, "model_name": name}
 
 
 def _keep_inputs(decision: GateDecision, asked: Collection[int]) -> None:
@@ -85,13 +118,32 @@ def token_of(decision: GateDecision) -> str:
     return signing.sign(claims, typ=gate_tokens.TYP)
 
 
+def _judged(
+    purpose: Purpose | None,
+    dataset_ids: Collection[int],
+    facts: Mapping[str, JSON] | None,
+    at: datetime,
+) -> Judged:
+    mechanism = mechanism_of(facts)
+    if purpose is None:
+        return Judged()
+    return judge(purpose=purpose, dataset_ids=dataset_ids, mechanism=mechanism, at=at)
+
+
 def _reasons(
-    purpose: Purpose | None, reached: ancestry.Ancestry, people: BitMap, excluded: BitMap
+    purpose: Purpose | None,
+    reached: ancestry.Ancestry,
+    people: BitMap,
+    excluded: BitMap,
+    judged: Judged,
 ) -> list[GateDecision.Reason]:
     """Return every reason, in the order in which the model lists them."""
     found: set[GateDecision.Reason] = set(
         known.sources_without_people(reached.dataset_ids).values()
     )
+    found |= set(judged.unmet)
+    if judged.cohort_is_too_small(len(people) - len(excluded)):
+        found.add(Reason.COHORT_TOO_SMALL)
     if purpose is None:
         found.add(Reason.UNKNOWN_PURPOSE)
     elif excluded:
@@ -123,6 +175,8 @@ def _into_ledger(decision: GateDecision) -> None:
             "outcome": str(decision.outcome),
             "reasons": [str(each) for each in decision.reasons],
             "excluded": decision.excluded_count,
+            "policies": list(decision.policies),
+            "mechanism": decision.mechanism,
             "model": list(known.token_of(decision).model or ()),
             "inputs": [
                 {"dataset": str(each.dataset.uuid), "version": str(each.version.uuid)}

@@ -10,7 +10,8 @@ from rest_framework.views import APIView
 from governance.api.authentication import PUBLIC
 from governance.api.documents import ListIn, list_of, listed, operation, query_of
 from governance.errors import NotFoundError
-from governance.models import LegalBasis, Purpose, Scope
+from governance.legal import LegalBasis, SpecialBasis
+from governance.models import Purpose, Scope
 from governance.selectors import rules as selectors
 from governance.services import rules
 
@@ -22,6 +23,10 @@ class PurposeIn(serializers.Serializer[Any]):
     title = serializers.CharField(max_length=200)
     dpv_iri = serializers.URLField(max_length=200)
     legal_basis = serializers.ChoiceField(choices=LegalBasis.choices)
+    special_basis = serializers.ChoiceField(
+        choices=SpecialBasis.choices, required=False,
+        help_text="the letter of Art. 9(2) by which special categories may be used without a yes",
+    )  # fmt: skip
     parent = serializers.SlugField(  # type: ignore[assignment]
         default=None, allow_null=True, help_text="the key of the purpose that this one is part of"
     )
@@ -42,6 +47,7 @@ class PurposeOut(serializers.Serializer[Any]):
     title = serializers.CharField()
     dpv_iri = serializers.CharField()
     legal_basis = serializers.ChoiceField(choices=LegalBasis.choices)
+    special_basis = serializers.CharField()
     parent = serializers.CharField(  # type: ignore[assignment]
         source="parent.key", allow_null=True, default=None
     )

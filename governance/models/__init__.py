@@ -1,5 +1,6 @@
 """What exists, under which rules, who may call, and the ledger of what happened."""
 
+from governance.legal import LegalBasis
 from governance.models.clients import ApiClient, ApiKey, Scope
 from governance.models.ledger import (
     LedgerEntry,
@@ -9,7 +10,7 @@ from governance.models.ledger import (
     LedgerTile,
 )
 from governance.models.registry import Dataset, Model, Storage
-from governance.models.rules import LegalBasis, Policy, PolicyVersion, Purpose
+from governance.models.rules import Policy, PolicyVersion, Purpose
 from governance.models.signing import SigningKey
 from governance.models.webhooks import (
     WebhookDelivery,

@@ -6,27 +6,24 @@ from django.db import models
 from django.db.models import Q
 
 from governance.fields import public_id
-
-
-class LegalBasis(models.TextChoices):
-    """The grounds of Art. 6(1) GDPR, (a) to (f)."""
-
-    CONSENT = "consent", "consent, Art. 6(1)(a)"
-    CONTRACT = "contract", "contract, Art. 6(1)(b)"
-    LEGAL_OBLIGATION = "legal_obligation", "legal obligation, Art. 6(1)(c)"
-    VITAL_INTERESTS = "vital_interests", "vital interests, Art. 6(1)(d)"
-    PUBLIC_TASK = "public_task", "public task, Art. 6(1)(e)"
-    LEGITIMATE_INTERESTS = "legitimate_interests", "legitimate interests, Art. 6(1)(f)"
+from governance.legal import LegalBasis, SpecialBasis
 
 
 class Purpose(models.Model):
-    """What data may be used for; a tree, each node with its W3C DPV address."""
+    """What data may be used for; a tree, each node with its W3C DPV address.
+
+    ``special_basis`` is the exception of Art. 9(2) by which special categories may be used for it;
+    empty where only explicit consent would do.
+    """
 
     uuid = public_id()
     key = models.SlugField(unique=True)
     title = models.TextField()
     dpv_iri = models.TextField()
     legal_basis = models.TextField(choices=LegalBasis.choices)
+    special_basis = models.TextField(
+        choices=SpecialBasis.choices, blank=True, default="", db_default=""
+    )
     parent = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
     )
@@ -37,6 +34,10 @@ class Purpose(models.Model):
             models.CheckConstraint(
                 condition=Q(legal_basis__in=LegalBasis.values),
                 name="governance_purpose_legal_basis_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(special_basis__in=["", *SpecialBasis.values]),
+                name="governance_purpose_special_basis_known",
             ),
             models.CheckConstraint(
                 condition=Q(parent=None) | ~Q(parent=models.F("id")),

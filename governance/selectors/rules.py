@@ -1,5 +1,7 @@
 """The rules in force, and those that were: they are public, drafts are not."""
 
+from datetime import datetime
+
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
 from governance.errors import NotFoundError
@@ -33,6 +35,12 @@ def published_policies() -> QuerySet[Policy]:
     versions = Prefetch("versions", queryset=published.order_by("-number"))
     has_one = Exists(published.filter(policy=OuterRef("pk")))
     return Policy.objects.filter(has_one).prefetch_related(versions).order_by("uuid")
+
+
+def policies_in_force(at: datetime) -> "QuerySet[PolicyVersion]":
+    """Return of each policy the version that had been published last at an instant."""
+    published = PolicyVersion.objects.filter(published_at__lte=at).order_by("policy_id", "-number")
+    return published.distinct("policy_id").select_related("policy")
 
 
 def published_policy(key: str) -> Policy:

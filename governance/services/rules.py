@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from governance.errors import ColophonError
 from governance.models import Policy, PolicyVersion, Purpose, WebhookKind
+from governance.policy_rules import PolicyRulesUnusableError, demands
 from governance.services import ledger, webhooks
 from governance.services.registry import Registered
 
@@ -21,13 +22,6 @@ class PurposeKeyTakenError(ColophonError):
     status = 409
 
 
-class PolicyRulesUnusableError(ColophonError):
-    """The rules hold a number that has no one canonical form (RFC 8785)."""
-
-    code = "policy_rules_unusable"
-    status = 400
-
-
 class NoDraftError(ColophonError):
     """There is nothing to publish: the policy's last version is published already."""
 
@@ -37,14 +31,23 @@ class NoDraftError(ColophonError):
 
 @transaction.atomic
 def create_purpose(
-    *, key: str, title: str, dpv_iri: str, legal_basis: str, parent: Purpose | None = None
+    *,
+    key: str,
+    title: str,
+    dpv_iri: str,
+    legal_basis: str,
+    special_basis: str = "",
+    parent: Purpose | None = None,
 ) -> Registered[Purpose]:
     """Create a purpose once; the same facts again return it, others raise `PurposeKeyTakenError`.
 
     ``dpv_iri`` is the W3C DPV address of what is meant. A parent is given at creation and never
     changed, so the tree has no cycles.
     """
-    facts = {"title": title, "dpv_iri": dpv_iri, "legal_basis": legal_basis, "parent": parent}
+    facts = {
+        "title": title, "dpv_iri": dpv_iri, "legal_basis": legal_basis,
+        "special_basis": special_basis, "parent": parent,
+    }  # fmt: skip
     purpose, created = Purpose.objects.get_or_create(key=key, defaults=facts)
     if created:
         ledger.append(
@@ -55,6 +58,7 @@ def create_purpose(
                 "title": title,
                 "dpv_iri": dpv_iri,
                 "legal_basis": str(legal_basis),
+                "special_basis": str(special_basis),
                 "parent": parent.key if parent else None,
             },
         )
@@ -72,6 +76,7 @@ def draft_policy(
     The first draft brings the policy into being. Raises `PolicyRulesUnusableError`.
     """
     facts: dict[str, Any] = {"title": title, "text": text, "rules": dict(rules or {})}
+    demands(facts["rules"])
     digest = _content_sha256(**facts)
     Policy.objects.get_or_create(key=key)
     policy = Policy.objects.select_for_update().get(key=key)

@@ -60,13 +60,14 @@ class Colophon:
         gate: Decision | None = None,
         version: str = "",
         parameters: Mapping[str, object] | None = None,
+        mechanism: Mapping[str, object] | None = None,
     ) -> TrainingRun:
         """Return a training to be used in a ``with`` block, which announces how it went.
 
-        Where ``gate`` is given, model, inputs and purpose are those that it was asked about,
-        unless others are given here. ``version`` names the model's version; without one it is
-        named after the run. Entering raises `GateClosedError` if the gate is closed, entering and
-        leaving `RunNotRecordedError` if the service does not take the event.
+        Where ``gate`` is given, model, inputs, purpose and mechanism are those that it was asked
+        about, unless others are given here. ``version`` names the model's version; without one it
+        is named after the run. Entering raises `GateClosedError` if the gate is closed, entering
+        and leaving `RunNotRecordedError` if the service does not take the event.
         """
         model = model or (gate.model if gate else None)
         if model is None:
@@ -82,6 +83,7 @@ class Colophon:
             gate=gate,
             version=version,
             parameters=parameters,
+            mechanism=mechanism or (gate.mechanism if gate else None),
         )
 
     def close(self) -> None:

@@ -63,6 +63,11 @@ ADVICE = {
 REASONS = {
     "unknown_purpose": "register the purpose, or correct its key",
     "everybody_excluded": "nobody in this data allows this purpose: leave it out",
+    "needs_differential_privacy": "train with noise, and say so: mechanism={...}",
+    "budget_exceeded": "train with more noise, fewer steps or smaller batches",
+    "needs_federation": "train where the data is, and say so: mechanism={...}",
+    "needs_secure_aggregation": "aggregate securely, so that nobody sees one participant's part",
+    "cohort_too_small": "wait until more people take part: there are too few to hide among",
     "unknown_dataset": "register the data set upstream that nobody answers for, or name its people",
     "members_unknown": "hand in the list of people in the data set, or have it scanned",
     "lineage_truncated": "ask about fewer data sets at a time",

@@ -1,6 +1,6 @@
 """The gate: may these data sets be used for this purpose, and which of these rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ class Decision:
     expires_at: datetime
     model: Name | None = None
     token: str | None = None
+    mechanism: Mapping[str, object] | None = None
     _connection: Connection | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -74,17 +75,25 @@ class Gate:
         self._connection = connection
 
     def decide(
-        self, *, datasets: Sequence[Name], purpose: str, model: Name | None = None
+        self,
+        *,
+        datasets: Sequence[Name],
+        purpose: str,
+        model: Name | None = None,
+        mechanism: Mapping[str, object] | None = None,
     ) -> Decision:
         """Ask whether data sets, each a (namespace, name), may be used for a purpose.
 
-        ``model`` is what is to be trained of them. A "no" is an answer and not an error: see
-        `Decision.require`. Raises `RefusedError` and `UnreachableError`.
+        ``model`` is what is to be trained of them, ``mechanism`` how that protects people, as
+        facts: noise and sampling, or rounds, and never an epsilon. A "no" is an answer and not an
+        error: see `Decision.require`. Raises `RefusedError` and `UnreachableError`.
         """
         asked: dict[str, Any] = {"datasets": [_named(each) for each in datasets]}
         asked["purpose"] = purpose
         if model is not None:
             asked["model"] = _named(model)
+        if mechanism:
+            asked["mechanism"] = dict(mechanism)
         answer = self._connection.post("gate/decisions", asked)
         return Decision(
             uuid=answer["uuid"],
@@ -96,6 +105,7 @@ class Gate:
             expires_at=datetime.fromisoformat(answer["expires_at"]),
             model=model,
             token=answer.get("token"),
+            mechanism=mechanism,
             _connection=self._connection,
         )
 

@@ -22,7 +22,7 @@ from lineage.sdk.errors import RunNotRecordedError, refused
 from lineage.sdk.gate import Decision, Name
 
 PRODUCER = "urn:colophon:sdk"
-SCHEMA = "/api/v1/schemas/facets/1-0-0/ColophonTrainingRunFacet.json"
+SCHEMA = "/api/v1/schemas/facets/1-1-0/ColophonTrainingRunFacet.json"
 
 
 @attr.define(slots=False)
@@ -32,6 +32,7 @@ class TrainingFacet(RunFacet):  # type: ignore[misc]  # its base comes without t
     purposes: list[str] = attr.field(factory=list)
     gateDecision: str | None = None  # noqa: N815 - as the facet spells it
     gateToken: str | None = None  # noqa: N815
+    mechanism: dict[str, object] | None = None
 
     def described_at(self, service: str) -> Self:
         """Say where the facet's schema is published: by the service that it is sent to."""
@@ -58,6 +59,7 @@ class TrainingRun:
         gate: Decision | None = None,
         version: str = "",
         parameters: Mapping[str, object] | None = None,
+        mechanism: Mapping[str, object] | None = None,
     ) -> None:
         self.id = str(uuid4())
         self.version = version or self.id
@@ -65,6 +67,7 @@ class TrainingRun:
         self._client, self._service = client, service
         self._job, self._model, self._inputs = job, model, list(inputs)
         self._purposes, self._gate = list(purposes), gate
+        self._mechanism = dict(mechanism) if mechanism else None
         self._last: Any = None
 
     def __enter__(self) -> Self:
@@ -120,7 +123,10 @@ class TrainingRun:
         token = self._gate.token if self._gate else None
         facets: dict[str, Any] = {
             "colophon_training": TrainingFacet(
-                purposes=self._purposes, gateDecision=decision, gateToken=token
+                purposes=self._purposes,
+                gateDecision=decision,
+                gateToken=token,
+                mechanism=self._mechanism,
             ).described_at(self._service)
         }
         if self.parameters:

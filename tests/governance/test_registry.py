@@ -119,6 +119,7 @@ def test_a_data_set_is_registered_with_all_its_facts(recorded):
         "location": "visits/*.parquet",
         "subject_column": "email",
         "subject_scheme": "email",
+        "erasure_options": {"set": {"email": None}},
     }
     made = registry.register_dataset(namespace="lake", name="visits", **facts)
     dataset = Dataset.objects.get()

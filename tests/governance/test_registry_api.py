@@ -54,6 +54,7 @@ def test_a_data_set_is_registered_listed_and_shown(writer, recorded):
         "location": "visits/*.parquet",
         "subject_column": "email",
         "subject_scheme": "email",
+        "erasure_options": {"set": {"email": None}},
     }
     response = writer.post("/api/v1/datasets", facts, format="json")
     dataset = Dataset.objects.get()

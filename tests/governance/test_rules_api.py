@@ -26,7 +26,9 @@ def test_a_purpose_is_created_once_and_everyone_may_read_it(writer, anyone):
     again = writer.post("/api/v1/purposes", facts, format="json")
     assert (first.status_code, again.status_code) == (201, 200)
     purpose = Purpose.objects.get(key="research")
-    shown = facts | {"uuid": str(purpose.uuid), "created_at": first.json()["created_at"]}
+    shown = facts | {
+        "uuid": str(purpose.uuid), "created_at": first.json()["created_at"], "special_basis": "",
+    }  # fmt: skip
     assert first.json() == again.json() == shown
     assert anyone.get("/api/v1/purposes").json()["results"][1] == shown
 
@@ -39,6 +41,7 @@ def test_a_purpose_is_created_once_and_everyone_may_read_it(writer, anyone):
         ({"key": "not a slug"}, 400, "invalid"),
         ({"key": "x" * 51}, 400, "invalid"),
         ({"dpv_iri": "dpv:Research"}, 400, "invalid"),
+        ({"special_basis": "a"}, 400, "invalid"),
         ({"parent": "none"}, 400, "invalid"),
     ],
 )

@@ -24,7 +24,9 @@ POSTS = [
     if "post" in methods and path.startswith("/api/v1")
 ]  # fmt: skip
 ROUTES = [*POSTS, "/api/v1/lineage", "/api/v1/lineage/batch"]
-WITHOUT_BODY = {path for path in POSTS if path.endswith(("/publish", "/identity"))}
+WITHOUT_BODY = {
+    path for path in POSTS if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry"))
+}
 NDJSON = "application/x-ndjson"
 MEMBERS = "/api/v1/datasets/{uuid}/members"
 
@@ -143,10 +145,15 @@ class Known:
             f"{v1}/lineage": EVENT, f"{v1}/lineage/batch": [EVENT],
             f"{v1}/lineage/dead-letters/replay": {"ids": [str(uuid4())], "code": "x"},
             f"{v1}/sources": source, f"{v1}/sources/{{source}}/secrets": secret,
+            f"{v1}/webhooks": {"url": "https://example.org/", "kinds": ["violation.opened"]},
+            f"{v1}/violations/{{uuid}}/assignment": {"to": "team"},
+            f"{v1}/violations/{{uuid}}/resolution": {"resolution": "false_alarm", "reason": "x"},
         }  # fmt: skip
         signing = self.make(f"{v1}/sources", source)["id"]
         notice_version = made[f"{v1}/notices"]["uuid"]
         asked = self.make(f"{v1}/requests", request)["id"]
+        webhook = self.make(f"{v1}/webhooks", self.right[f"{v1}/webhooks"])["uuid"]
+        violation = self.violation()
         self.places = {
             f"{v1}/subjects/{{uuid}}/decisions": {"uuid": subject},
             f"{v1}/requests/{{uuid}}/identity": {"uuid": asked},
@@ -156,7 +163,26 @@ class Known:
             f"{v1}/policies/{{key}}/publish": {"key": key},
             f"{v1}/sources/{{source}}/secrets": {"source": signing},
             MEMBERS: {"uuid": made[f"{v1}/datasets"]["uuid"]},
+            f"{v1}/violations/{{uuid}}/assignment": {"uuid": violation},
+            f"{v1}/violations/{{uuid}}/resolution": {"uuid": violation},
+            f"{v1}/webhooks/{{uuid}}/secret": {"uuid": webhook},
+            f"{v1}/webhooks/{{uuid}}/test": {"uuid": webhook},
+            f"{v1}/webhooks/{{uuid}}/deliveries/{{delivery}}/retry": {"uuid": webhook},
         }
+
+    def violation(self) -> str:
+        """Train for a purpose that nobody registered, and wait until that was noticed."""
+        facet = {"_producer": "https://example.org", "_schemaURL": "https://example.org/1-0-0"}
+        run = {"runId": str(uuid4()), "facets": {"colophon_training": facet | {"purposes": ["?"]}}}
+        event = EVENT | {"run": run, "eventTime": datetime.now(UTC).isoformat()}
+        assert self.send("/api/v1/lineage", json.dumps(event).encode()).is_success
+        headers = {"Authorization": f"Bearer {self.bearer}"}
+        for _ in range(300):
+            found = self.client.get("/api/v1/violations", headers=headers).json()["results"]
+            if found:
+                return str(found[0]["uuid"])
+            time.sleep(0.1)
+        raise AssertionError("nobody noticed")
 
 
 def poisoned(right: object) -> Iterator[tuple[str, object]]:
