@@ -67,17 +67,11 @@ def decide(
     excluded = _excluded(people, purpose, judged, now)
     reasons = _reasons(purpose, reached, people, excluded, judged)
     decision = GateDecision.objects.create(
-        client=client,
-        purpose=purpose,
-        outcome=_outcome(reasons),
-        reasons=[each.value for each in reasons],
-        excluded_count=len(excluded),
-        excluded=excluded.serialize(),
-        **_conditions(judged, mechanism),
-        **_named(model),
-        decided_at=now,
-        expires_at=now + VALID_FOR,
-    )
+        client=client, purpose=purpose, decided_at=now, expires_at=now + VALID_FOR,
+        outcome=_outcome(reasons), reasons=[each.value for each in reasons],
+        excluded_count=len(excluded), excluded=excluded.serialize(),
+        **_conditions(judged, mechanism), **_named(model),
+    )  # fmt: skip
     _keep_inputs(decision, asked)
     _into_ledger(decision)
     return decision
