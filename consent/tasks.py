@@ -4,7 +4,7 @@ import time
 
 from celery import shared_task
 
-from consent.services import assessing, erasing, forgetting, planning, remediation
+from consent.services import assessing, erasing, forgetting, planning, remediation, standings
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
@@ -36,6 +36,18 @@ def assess() -> int:
     ends, done = time.monotonic() + SECONDS_A_MESSAGE, 0
     while time.monotonic() < ends:
         step = assessing.assess_waiting(limit=STEP)
+        if not step:
+            break
+        done += step
+    return done
+
+
+@shared_task(name="consent.fold")
+def fold() -> int:
+    """Gather what people say, until nothing waits or the time is up."""
+    ends, done = time.monotonic() + SECONDS_A_MESSAGE, 0
+    while time.monotonic() < ends:
+        step = standings.fold()
         if not step:
             break
         done += step

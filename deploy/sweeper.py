@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery import Task
+from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
 from consent.selectors import requests
+from consent.selectors.standings import to_fold
 from deploy.celery import application
 from governance import tasks as governance_tasks
 from governance.selectors import webhooks
@@ -54,6 +56,8 @@ class Sweeper:
             found += self._tell(lineage_tasks.catch_up, [()])
         found += self._tell(lineage_tasks.let_go, [()])
         found += self._tell(consent_tasks.assess, [()])
+        if to_fold(timezone.now()):
+            found += self._tell(consent_tasks.fold, [()])
         erasable = requests.datasets_to_erase_from()
         found += self._tell(consent_tasks.carry_out, [(pk,) for pk in erasable[:STEP]])
         for task, rows in (

@@ -24,6 +24,7 @@ from consent.models.membership import (
     Reappearance,
 )
 from consent.models.sign_in import SignInCode
+from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
 
 __all__ = [
@@ -40,12 +41,15 @@ __all__ = [
     "MembershipSpan",
     "Notice",
     "NoticeVersion",
+    "PurposeFold",
+    "PurposeStanding",
     "Reappearance",
     "Remediation",
     "RequestKind",
     "RequestRecord",
     "RightsRequest",
     "SignInCode",
+    "StandingPending",
     "Subject",
     "SubjectIdentifier",
     "SubjectKey",

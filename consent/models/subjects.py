@@ -3,7 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import RandomUUID
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from consent.identifiers import SCHEME
@@ -36,6 +36,11 @@ class Subject(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(id__gt=0, id__lt=BITMAP_END), name="consent_subject_id_fits_a_bitmap"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                F("id"), name="consent_subject_erased", condition=Q(erased_at__isnull=False)
             ),
         ]
 

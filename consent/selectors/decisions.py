@@ -8,6 +8,7 @@ from pyroaring import BitMap
 
 from consent.models import ConsentDecision, Subject
 from consent.rules import DecisionKind, Standing, standing_within
+from consent.selectors.standings import gathered
 from consent.selectors.subjects import erased
 from governance.legal import LegalBasis, Need, need_of
 from governance.models import Purpose
@@ -48,13 +49,26 @@ def excluded_from(
     asked = BitMap(people)
     need = Need.CONSENT if explicit else need_of(LegalBasis(purpose.legal_basis))
     if need is Need.CONSENT:
-        excluded = asked - _who(agreed(chain(purpose), at), asked)
+        excluded = asked - _saying(purpose, asked, at, yes=True)
     elif need is Need.OBJECTION:
-        excluded = asked & _who(declined(chain(purpose), at), asked)
+        excluded = _saying(purpose, asked, at, yes=False)
     else:
         excluded = BitMap()
     gone = erased(list(asked) if len(asked) <= FEW else None).filter(erased_at__lte=at)
     return excluded | (asked & BitMap(gone.values_list("pk", flat=True)))
+
+
+def _saying(purpose: Purpose, people: BitMap, at: datetime, *, yes: bool) -> BitMap:
+    """Return those of some people whose standing on a purpose is a yes, or a no.
+
+    What is gathered answers for most; the few of whom something waits, and the past, are read
+    from the decisions.
+    """
+    said = (agreed if yes else declined)(chain(purpose), at)
+    found = gathered(purpose, people, yes=yes, at=at) if len(people) > 1 else None
+    if found is None:
+        return people & _who(said, people)
+    return found.people | (found.waiting & _who(said, found.waiting))
 
 
 def agreed(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":

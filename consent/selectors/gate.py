@@ -136,7 +136,7 @@ def _answers(
     purpose = decision.purpose
     assert purpose is not None
     people = subjects.by_digests(scheme, digests)
-    buried = subjects.buried(scheme, digests)
+    buried = subjects.buried(scheme, [each for each in digests if each not in people])
     excluded = excluded_from(people.values(), purpose, at, explicit=decision.explicit)
     unknown = permitted_by(
         LegalBasis(purpose.legal_basis), Standing.NONE, explicit=decision.explicit

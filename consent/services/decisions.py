@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from consent.models import ConsentDecision, DecisionImport, NoticeVersion, Subject, Unweighed
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors.subjects import key_of
+from consent.services import standings
 from governance.crypto import SealingKey
 from governance.errors import ColophonError
 from governance.models import Purpose, WebhookKind
@@ -121,6 +122,7 @@ def _kept_once(
 def _tell(decision: ConsentDecision, sealing: SealingKey) -> None:
     """Leave it to be weighed against trainings, tell pipelines of a "no", and tell the ledger."""
     Unweighed.objects.create(decision=decision)
+    standings.leave_word(decision)
     if not DecisionKind(decision.kind).is_yes:
         about = decision.purpose.key
         webhooks.announce(
