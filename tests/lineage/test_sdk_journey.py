@@ -72,7 +72,7 @@ def test_ten_lines_leave_out_who_said_no_and_record_the_run(
         "models", "what-to-read-next",
     )  # fmt: skip
     told = RunFacet.objects.get(name="colophon_training").value
-    assert told["_schemaURL"].endswith("/schemas/facets/1-0-0/ColophonTrainingRunFacet.json")
+    assert told["_schemaURL"].endswith("/schemas/facets/1-1-0/ColophonTrainingRunFacet.json")
     assert httpx.get(told["_schemaURL"]).json()["title"] == "ColophonTrainingRunFacet"
     decision = GateDecision.objects.get()
     assert (told["purposes"], told["gateDecision"]) == (["suggestions"], str(decision.uuid))
