@@ -54,10 +54,10 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_told(key)))
             return
+        so_far = "" if key.moved_at else " so far (the workers go on)"
         self.stdout.write(
-            f"Version {key.version} is in use. {key.identifiers:,} identifiers and "
-            f"{key.tombstones:,} tombstones were moved up"
-            + ("." if key.moved_at else " so far; the workers go on.")
+            f"Version {key.version} is in use. Moved up{so_far}: identifiers "
+            f"{key.identifiers:,}, tombstones {key.tombstones:,}."
         )
         if key.unreadable:
             self.stdout.write(f"{key.unreadable:,} sealed values were and are unreadable.")
