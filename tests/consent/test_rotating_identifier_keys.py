@@ -23,10 +23,11 @@ from consent.models import (
 )
 from consent.selectors import identifier_keys, portal
 from consent.selectors.identifier_keys import Keys
-from consent.selectors.subjects import by_identifier, clear_identifiers
+from consent.selectors.subjects import buried, by_identifier, clear_identifiers
 from consent.services import erasing, membership, planning, rotating, subjects
 from consent.services.requests import open_erasure
 from deploy import sweeper
+from governance.crypto import SealingKey
 from governance.keys import secret_for
 from governance.models import LedgerRecord
 from governance.services.registry import register_dataset, register_storage
@@ -153,20 +154,34 @@ def test_an_erasure_finds_people_by_either_key(tmp_path):
         namespace="test", name="loans", storage=lake, location="loans.csv",
         subject_column="email", subject_scheme="email",
     ).thing  # fmt: skip
+    people = [registered(who) for who in (ADA, BOB)]
     take(dataset, [ADA[1], BOB[1], "cy@x.org"], mode="replace", scheme="email")
     steps = []
-    for who in (ADA, BOB):
-        request = open_erasure(subject=registered(who), key=uuid4(), verified=True)
+    for subject in people:
+        request = open_erasure(subject=subject, key=uuid4(), verified=True)
         planning.plan(request_id=request.pk)
         steps.append(request.steps.get())
     rotating.introduce()
     rotating.move_up(limit=1)
-    assert sorted(rows().values()) == [1, 1, 2]
+    assert [each.identifiers.get().key_version for each in people] == [2, 1]
     assert erasing.carry_out(dataset_id=dataset.pk) == 2
     for step, found in zip(steps, (2, 1), strict=True):
         step.refresh_from_db()
         assert (step.outcome, step.located_rows) == ("erased", found)
     assert (tmp_path / "loans.csv").read_text().split() == ["email", "cy@x.org"]
+
+
+def test_who_came_back_is_not_taken_for_buried_by_either_key():
+    subjects.forget(subject=registered(ADA))
+    person = registered(ADA, again=True)
+    rotating.introduce()
+    rotating.move_up(limit=1)
+    stone = Tombstone.objects.get()
+    assert (stone.key_version, person.identifiers.get().key_version) == (2, 1)
+    asked = identifier_keys.current().digests(ADA[0], [ADA[1], BOB[1]])
+    assert buried("email", asked) == {}
+    subjects.forget(subject=person)
+    assert buried("email", asked) == {layered(*ADA, 2): stone.pk}
 
 
 def test_a_file_of_decisions_that_comes_again_is_recognised_by_any_key(tmp_path):
@@ -307,6 +322,22 @@ def test_who_digested_before_a_key_was_introduced_is_refused_and_digests_again(m
     made = subjects.register(identifiers=[ADA])
     assert (made.created, rows()) == (True, {("email", layered(*ADA, 2)): 2})
     assert Subject.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_moves_while_its_value_is_sealed_is_sealed_anew(monkeypatch):
+    take(DatasetFactory(), [CARD[1]], scheme="card")
+    person, key_for = by_identifier(*CARD), subjects._key_for
+    rotating.introduce()
+
+    def after_a_batch(subject: Subject) -> tuple[SealingKey, bool]:
+        elsewhere(rotating.move_up).join()
+        return key_for(subject)
+
+    monkeypatch.setattr(subjects, "_key_for", after_a_batch)
+    assert subjects.register(identifiers=[CARD]).subject == person
+    assert rows() == {("card", layered(*CARD, 2)): 2}
+    assert clear_identifiers(person) == [CARD]
 
 
 @pytest.mark.django_db(transaction=True)
