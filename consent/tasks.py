@@ -4,7 +4,15 @@ import time
 
 from celery import shared_task
 
-from consent.services import assessing, erasing, forgetting, planning, remediation, standings
+from consent.services import (
+    assessing,
+    erasing,
+    forgetting,
+    planning,
+    remediation,
+    rotating,
+    standings,
+)
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
@@ -60,4 +68,16 @@ def fold() -> int:
         if not step:
             break
         done += step
+    return done
+
+
+@shared_task(name="consent.move_up")
+def move_up() -> int:
+    """Move people up to the newest key, until nothing waits, another is at it or time is up."""
+    ends, done, after = time.monotonic() + SECONDS_A_MESSAGE, 0, 0
+    while time.monotonic() < ends:
+        moved = rotating.move_up(after=after)
+        if moved is None or not moved.rows:
+            break
+        done, after = done + moved.rows, moved.last
     return done
