@@ -4,23 +4,20 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import numpy as np
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
+from numpy.typing import NDArray
 
-from consent import gate_tokens, identifiers
+from consent import gate_tokens
 from consent.models import GateDecision, Manifest
-from consent.rules import Standing
-from consent.rules import permitted as permitted_by
-from consent.selectors import subjects
-from consent.selectors.decisions import excluded_from
+from consent.selectors.filtering import Filter
 from governance.errors import ColophonError, NotFoundError
-from governance.legal import LegalBasis
 from governance.models import ApiClient, Dataset
 from lineage.models import DatasetVersion, Run, RunInput
 from lineage.selectors import transparency
 from lineage.selectors.identities import identities
 
-CHUNK = 50_000
 OPEN = frozenset({GateDecision.Outcome.PERMIT, GateDecision.Outcome.PERMIT_WITH_EXCLUSIONS})
 
 
@@ -98,16 +95,29 @@ def permitted(
     a "yes" is needed; a person who was erased never is. Raises `GateDecisionExpiredError` and
     `IdentifierMalformedError`.
     """
+    asked = filter_of(decision, scheme, at=at)
+    asked.take(values)
+    return answers_of(decision, asked, at=at).tolist()
+
+
+def filter_of(decision: GateDecision, scheme: str, *, at: datetime | None = None) -> Filter:
+    """Return what takes identifiers for a decision, or raise `GateDecisionExpiredError`."""
+    _refuse_expired(decision, at or timezone.now())
+    return Filter(
+        purpose=decision.purpose,
+        scheme=scheme,
+        explicit=decision.explicit,
+        closed=decision.outcome not in OPEN,
+    )
+
+
+def answers_of(
+    decision: GateDecision, asked: Filter, *, at: datetime | None = None
+) -> "NDArray[np.bool_]":
+    """Answer for all that a filter took, as of now, or raise `GateDecisionExpiredError`."""
     now = at or timezone.now()
-    if decision.expires_at <= now:
-        raise GateDecisionExpiredError("the decision has expired")
-    digests = identifiers.digests(subjects.digest_key(), scheme, values)
-    if decision.outcome not in OPEN or decision.purpose is None:
-        return [False] * len(digests)
-    answers: list[bool] = []
-    for start in range(0, len(digests), CHUNK):
-        answers += _answers(decision, scheme, digests[start : start + CHUNK], now)
-    return answers
+    _refuse_expired(decision, now)
+    return asked.answers(now)
 
 
 def sources_without_people(dataset_ids: Collection[int]) -> "dict[int, GateDecision.Reason]":
@@ -130,18 +140,6 @@ def sources_without_people(dataset_ids: Collection[int]) -> "dict[int, GateDecis
     }
 
 
-def _answers(
-    decision: GateDecision, scheme: str, digests: Sequence[bytes], at: datetime
-) -> list[bool]:
-    purpose = decision.purpose
-    assert purpose is not None
-    people = subjects.by_digests(scheme, digests)
-    buried = subjects.buried(scheme, [each for each in digests if each not in people])
-    excluded = excluded_from(people.values(), purpose, at, explicit=decision.explicit)
-    unknown = permitted_by(
-        LegalBasis(purpose.legal_basis), Standing.NONE, explicit=decision.explicit
-    )
-    return [
-        people[each] not in excluded if each in people else unknown and each not in buried
-        for each in digests
-    ]
+def _refuse_expired(decision: GateDecision, at: datetime) -> None:
+    if decision.expires_at <= at:
+        raise GateDecisionExpiredError("the decision has expired")
