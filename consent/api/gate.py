@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from consent.identifiers import MAX_LENGTH
 from consent.models import GateDecision
 from consent.selectors import gate as selectors
 from consent.services import gate
@@ -22,7 +21,6 @@ from governance.selectors import registry, rules
 from lineage.selectors.transparency import dataset_named
 
 MOST_DATASETS = 100
-MOST_IDENTIFIERS = 10_000
 
 
 @extend_schema_field(
@@ -124,22 +122,6 @@ class GateOut(serializers.Serializer[Any]):
         return gate.token_of(decision)
 
 
-class FilterIn(serializers.Serializer[Any]):
-    """Identifiers that the caller has; nothing of them is kept."""
-
-    scheme = serializers.CharField(max_length=32)
-    identifiers: Any = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_LENGTH, trim_whitespace=False),
-        max_length=MOST_IDENTIFIERS,
-    )
-
-
-class FilterOut(serializers.Serializer[Any]):
-    """Whether the rows of each may be used, in the order of the request; never why not."""
-
-    permitted: Any = serializers.ListField(child=serializers.BooleanField())
-
-
 class GateDecisions(APIView):
     """Questions to the gate."""
 
@@ -175,25 +157,6 @@ class GateAnswer(APIView):
         return Response(GateOut(found).data)
 
 
-class GateFilter(APIView):
-    """Row by row, by identifiers that the caller has."""
-
-    scopes = {"POST": Scope.GATE_ASK}
-
-    @operation("filter_through_the_gate", FilterOut, body=FilterIn)
-    def post(self, request: Request, uuid: UUID) -> Response:
-        """Answer for each identifier whether its rows may be used now."""
-        decision = selectors.decision_of(client=key_of(request).client, uuid=uuid)
-        body = FilterIn(data=request.data)
-        body.is_valid(raise_exception=True)
-        permitted = selectors.permitted(
-            decision=decision,
-            scheme=body.validated_data["scheme"],
-            values=body.validated_data["identifiers"],
-        )
-        return Response({"permitted": permitted})
-
-
 def _dataset(said: Any) -> Dataset:
     match said:
         case str():
@@ -213,5 +176,4 @@ def _purpose(key: str) -> Purpose | None:
 urlpatterns = [
     path("gate/decisions", GateDecisions.as_view()),
     path("gate/decisions/<uuid:uuid>", GateAnswer.as_view()),
-    path("gate/decisions/<uuid:uuid>/filter", GateFilter.as_view()),
 ]

@@ -29,17 +29,18 @@ NEVER = (1 << 32) - 1
 
 
 class Filter:
-    """Whose rows may be used for a purpose; without one, or if ``closed``, nobody's."""
+    """Whose rows may be used for a purpose; nobody's without one.
 
-    def __init__(
-        self, *, purpose: Purpose | None, scheme: str, explicit: bool, closed: bool = False
-    ) -> None:
-        self._purpose = None if closed else purpose
+    ``explicit`` says that a "yes" is needed whatever the legal ground.
+    """
+
+    def __init__(self, *, purpose: Purpose | None, scheme: str, explicit: bool) -> None:
+        self._purpose = purpose
         self._scheme = identifiers.known_scheme(scheme)
         self._explicit = explicit
         # Nobody has heard of a stranger, who is permitted unless a "yes" is needed.
-        self._strangers = self._purpose is not None and permitted(
-            LegalBasis(self._purpose.legal_basis), Standing.NONE, explicit=explicit
+        self._strangers = purpose is not None and permitted(
+            LegalBasis(purpose.legal_basis), Standing.NONE, explicit=explicit
         )
         self._people = BitMap()
         self._rows: list[NDArray[np.uint32]] = []

@@ -1,6 +1,6 @@
 """The gate's questions: where the people upstream are not known, and who of a list may be used."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +10,8 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from consent import gate_tokens
+from consent.identifiers import IdentifierMalformedError
+from consent.listed import Listed
 from consent.models import GateDecision, Manifest
 from consent.selectors.filtering import Filter
 from governance.errors import ColophonError, NotFoundError
@@ -90,31 +92,33 @@ def permitted(
 ) -> list[bool]:
     """Answer for each identifier, in order, whether the person's rows may be used now.
 
-    What counts are the decisions in force now, not when the gate was asked; nothing is permitted
-    by a decision that is not open. Nobody has heard of an unknown person, who is permitted unless
-    a "yes" is needed; a person who was erased never is. Raises `GateDecisionExpiredError` and
-    `IdentifierMalformedError`.
+    As `filtered` does it.
     """
-    asked = filter_of(decision, scheme, at=at)
-    asked.take(values)
-    return answers_of(decision, asked, at=at).tolist()
+    answers = filtered(decision=decision, scheme=scheme, lists=[Listed(values)], at=at)
+    return [bool(each) for each in answers]
 
 
-def filter_of(decision: GateDecision, scheme: str, *, at: datetime | None = None) -> Filter:
-    """Return what takes identifiers for a decision, or raise `GateDecisionExpiredError`."""
+def filtered(
+    *, decision: GateDecision, scheme: str, lists: Iterable[Listed], at: datetime | None = None
+) -> "NDArray[np.bool_]":
+    """Answer for each row of a list, in order, whether it may be used now.
+
+    Now is when all of it was read. What counts are the decisions in force then, not when the gate
+    was asked; nothing is permitted by a decision that is not open. Nobody has heard of an unknown
+    person, who is permitted unless a "yes" is needed; a person who was erased never is. Raises
+    `GateDecisionExpiredError`, `IdentifierMalformedError` and what reading the list raises.
+    """
     _refuse_expired(decision, at or timezone.now())
-    return Filter(
-        purpose=decision.purpose,
+    asked = Filter(
+        purpose=decision.purpose if decision.outcome in OPEN else None,
         scheme=scheme,
         explicit=decision.explicit,
-        closed=decision.outcome not in OPEN,
     )
-
-
-def answers_of(
-    decision: GateDecision, asked: Filter, *, at: datetime | None = None
-) -> "NDArray[np.bool_]":
-    """Answer for all that a filter took, as of now, or raise `GateDecisionExpiredError`."""
+    for some in lists:
+        try:
+            asked.take(some.values, some.rows)
+        except IdentifierMalformedError:
+            raise some.refusal(scheme) from None
     now = at or timezone.now()
     _refuse_expired(decision, now)
     return asked.answers(now)

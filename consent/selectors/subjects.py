@@ -76,7 +76,7 @@ def buried(scheme: str, digests: Sequence[bytes]) -> dict[bytes, int]:
         scheme,
         digests,
     )
-    return {digests[n]: int(stones[n]) for n in np.flatnonzero(stones)}
+    return {digest: int(key) for digest, key in zip(digests, stones, strict=True) if key}
 
 
 def _keys(query: str, scheme: str, digests: Sequence[bytes]) -> NDArray[np.int64]:
@@ -85,9 +85,8 @@ def _keys(query: str, scheme: str, digests: Sequence[bytes]) -> NDArray[np.int64
     All of them go as one value and come back as one: a parameter or a row each would cost more
     than finding them.
     """
-    asked = {"all": b"".join(digests), "count": len(digests), "scheme": scheme}
     with connection.cursor() as cursor:
-        cursor.execute(query, asked)
+        cursor.execute(query, {"all": b"".join(digests), "count": len(digests), "scheme": scheme})
         placed = np.frombuffer(bytes(cursor.fetchone()[0] or b""), dtype=_PLACED)
     keys = np.zeros(len(digests), dtype=np.int64)
     keys[placed["n"]] = placed["key"]

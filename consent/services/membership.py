@@ -146,12 +146,8 @@ def _digests(chunk: list[tuple[int, str]], scheme: str) -> list[bytes]:
     try:
         return identifiers.digests(key, scheme, (value for _, value in chunk))
     except IdentifierMalformedError:
-        for line, value in chunk:
-            try:
-                identifiers.digest(key, scheme, value)
-            except IdentifierMalformedError as error:
-                raise manifests.malformed(line, error.message) from None
-        raise
+        place, error = identifiers.first_malformed(scheme, (value for _, value in chunk))
+        raise manifests.malformed(chunk[place][0], error.message) from None
 
 
 def _distinct() -> int:
