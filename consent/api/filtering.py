@@ -66,19 +66,19 @@ class _Answers(BaseRenderer):
 class Lines(_Answers):
     """``true`` or ``false`` a line."""
 
-    media_type = NDJSON
+    media_type, format = NDJSON, "lines"
 
 
 class ArrowColumn(_Answers):
     """An Arrow stream with one boolean column, ``permitted``."""
 
-    media_type = ARROW
+    media_type, format = ARROW, "arrow"
 
 
 class Bits(_Answers):
     """A bit each, least significant first, as Arrow has them."""
 
-    media_type = BITS
+    media_type, format = BITS, "bits"
 
 
 WRITERS: dict[str, answers.Write] = {

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from consent.identifiers import MAX_LENGTH
 from consent.models import GateDecision
 from consent.selectors import gate as selectors
 from consent.services import gate
@@ -122,6 +123,29 @@ class GateOut(serializers.Serializer[Any]):
         return gate.token_of(decision)
 
 
+class PersonIn(serializers.Serializer[Any]):
+    """A person whom the caller knows, and what is to be done with this person's data."""
+
+    purpose = serializers.CharField(max_length=50, help_text="the key of the purpose")
+    scheme = serializers.CharField(max_length=32)
+    identifier = serializers.CharField(max_length=MAX_LENGTH, trim_whitespace=False)
+    datasets: Any = serializers.ListField(
+        child=DatasetField(),
+        required=False,
+        max_length=MOST_DATASETS,
+        help_text="where the data is from: what they and what they come from ask for counts too",
+    )
+    mechanism = serializers.DictField(
+        required=False, help_text="how the use protects people, as facts: never an epsilon"
+    )
+
+
+class PersonOut(serializers.Serializer[Any]):
+    """Whether the data may be used; never why not."""
+
+    permitted = serializers.BooleanField()
+
+
 class GateDecisions(APIView):
     """Questions to the gate."""
 
@@ -157,6 +181,26 @@ class GateAnswer(APIView):
         return Response(GateOut(found).data)
 
 
+class GateSubjects(APIView):
+    """One person at a time, before something is done with this person's data."""
+
+    scopes = {"POST": Scope.GATE_ASK}
+
+    @operation("ask_the_gate_about_one_person", PersonOut, body=PersonIn)
+    def post(self, request: Request) -> Response:
+        """Ask whether one person's data may be used for a purpose now; it never says why not."""
+        body = PersonIn(data=request.data)
+        body.is_valid(raise_exception=True)
+        permitted = gate.may(
+            purpose=_purpose(body.validated_data["purpose"]),
+            scheme=body.validated_data["scheme"],
+            value=body.validated_data["identifier"],
+            datasets=body.validated_data.get("datasets", ()),
+            mechanism=body.validated_data.get("mechanism"),
+        )
+        return Response({"permitted": permitted})
+
+
 def _dataset(said: Any) -> Dataset:
     match said:
         case str():
@@ -176,4 +220,5 @@ def _purpose(key: str) -> Purpose | None:
 urlpatterns = [
     path("gate/decisions", GateDecisions.as_view()),
     path("gate/decisions/<uuid:uuid>", GateAnswer.as_view()),
+    path("gate/subjects", GateSubjects.as_view()),
 ]

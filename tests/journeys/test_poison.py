@@ -129,6 +129,7 @@ class Known:
             f"{v1}/models": dataset | {"name": "model", "description": "d"},
             f"{v1}/subjects": people | {"again": False},
             f"{v1}/subjects/lookup": people["identifiers"][0], f"{v1}/gate/decisions": gate,
+            f"{v1}/gate/subjects": gate | {"scheme": "email", "identifier": f"{key}@example.org"},
         }  # fmt: skip
         made = {path: self.make(path, body) for path, body in self.right.items()}
         subject = made[f"{v1}/subjects"]["uuid"]
