@@ -52,10 +52,11 @@ class Filter:
         A row without an identifier belongs to nobody who could have been asked: its answer is
         "no". Raises `IdentifierMalformedError` and `BodyTooLargeError`.
         """
-        for start in range(0, len(values), CHUNK) if rows is None else ():
-            self._keep(self._keys(values[start : start + CHUNK]))
         if rows is not None:
             self._keep(np.append(self._keys(values), np.uint32(NEVER))[rows])
+            return
+        for start in range(0, len(values), CHUNK):
+            self._keep(self._keys(values[start : start + CHUNK]))
 
     def answers(self, at: datetime) -> NDArray[np.bool_]:
         """Answer for each row, in order, as of an instant."""
