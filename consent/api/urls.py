@@ -3,6 +3,7 @@
 from consent.api import (
     assessments,
     decisions,
+    filtering,
     gate,
     membership,
     notices,
@@ -18,6 +19,7 @@ urlpatterns = [
     *notices.urlpatterns,
     *membership.urlpatterns,
     *gate.urlpatterns,
+    *filtering.urlpatterns,
     *request_urls.urlpatterns,
     *assessments.urlpatterns,
 ]

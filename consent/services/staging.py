@@ -122,9 +122,5 @@ def _digests(chunk: list[tuple[int, str]], scheme: str, version: int) -> Sequenc
     try:
         return digests_at(version, scheme, (value for _, value in chunk))
     except IdentifierMalformedError:
-        for line, value in chunk:
-            try:
-                identifiers.normalised(scheme, value)
-            except IdentifierMalformedError as error:
-                raise manifests.malformed(line, error.message) from None
-        raise
+        place, error = identifiers.first_malformed(scheme, (value for _, value in chunk))
+        raise manifests.malformed(chunk[place][0], error.message) from None

@@ -28,7 +28,9 @@ WITHOUT_BODY = {
     path for path in POSTS if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry"))
 }
 NDJSON = "application/x-ndjson"
+ARROW = "application/vnd.apache.arrow.stream"
 MEMBERS = "/api/v1/datasets/{uuid}/members"
+FILTER = "/api/v1/gate/decisions/{uuid}/filter"
 
 EVENT = {
     "eventType": "COMPLETE", "eventTime": "2026-11-01T00:00:00Z",
@@ -129,6 +131,7 @@ class Known:
             f"{v1}/models": dataset | {"name": "model", "description": "d"},
             f"{v1}/subjects": people | {"again": False},
             f"{v1}/subjects/lookup": people["identifiers"][0], f"{v1}/gate/decisions": gate,
+            f"{v1}/gate/subjects": gate | {"scheme": "email", "identifier": f"{key}@example.org"},
         }  # fmt: skip
         made = {path: self.make(path, body) for path, body in self.right.items()}
         subject = made[f"{v1}/subjects"]["uuid"]
@@ -158,7 +161,7 @@ class Known:
             f"{v1}/subjects/{{uuid}}/decisions": {"uuid": subject},
             f"{v1}/requests/{{uuid}}/identity": {"uuid": asked},
             f"{v1}/requests/{{uuid}}/steps/{{step}}": {"uuid": asked},
-            f"{v1}/gate/decisions/{{uuid}}/filter": {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
+            FILTER: {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
             f"{v1}/notices/{{uuid}}/publish": {"uuid": notice_version},
             f"{v1}/policies/{{key}}/publish": {"key": key},
             f"{v1}/sources/{{source}}/secrets": {"source": signing},
@@ -306,6 +309,30 @@ def test_a_manifest_of_unknown_length_is_refused(known):
     chunks = iter([b'"a@b.c"\n'])
     answer = known.client.post(known.address(MEMBERS), content=chunks, headers=headers)
     assert (told(answer, "chunked"), answer.json()["code"]) == (411, "length_required")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (NDJSON, b"secret\n" + b'"a@b.c"\n' * 300_000), (NDJSON, b'"a@b.c"\nnull\n'),
+        (NDJSON, b'"a@b.c"\n"secret"\n'), (NDJSON, b"\xff\n"), (NDJSON, b"[" * 30_000),
+        (NDJSON, b"x" * 200_000), (ARROW, b"secret" * 100_000), (ARROW, b"\xff" * 100_000),
+        (ARROW, b"\xff\xff\xff\xff" + b"\x7f" * 100_000), (ARROW, b"\xff\xff\xff\xff" + bytes(9)),
+        ("text/csv", b"email\r\nsecret\r\n"), ("application/vnd.apache.arrow.file", b"ARROW1"),
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_a_long_list_that_cannot_be_read_is_refused_by_the_gate_and_heard_out(known, kind, body):
+    path = f"{known.address(FILTER)}?scheme=email"
+    headers = {"Authorization": f"Bearer {known.bearer}", "Content-Type": kind}
+    for _ in range(2):  # the connection serves the next question too
+        answer = known.client.post(path, content=body, headers=headers)
+        assert 400 <= told(answer, str(body[:40])) < 500, body[:40]
+        assert "secret" not in answer.text
+    right = known.client.post(
+        path, content=b'"a@b.c"\n', headers=headers | {"Content-Type": NDJSON}
+    )
+    assert (right.status_code, right.text) == (200, "false\n")
 
 
 def test_after_all_that_nothing_is_stuck_and_the_service_wrote_no_traceback(known, service):
