@@ -1,10 +1,18 @@
-"""What the worker does for rights requests; a message carries an id and may be lost or doubled."""
+"""What the worker does for people; a message carries an id and may be lost or doubled."""
 
 import time
 
 from celery import shared_task
 
-from consent.services import assessing, erasing, forgetting, planning, remediation, standings
+from consent.services import (
+    assessing,
+    erasing,
+    forgetting,
+    planning,
+    remediation,
+    scanning,
+    standings,
+)
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
@@ -21,6 +29,12 @@ def plan(request_id: int) -> bool:
 def carry_out(dataset_id: int) -> int:
     """Do the erasure steps of a data set that are free."""
     return erasing.carry_out(dataset_id=dataset_id)
+
+
+@shared_task(name="consent.scan")
+def scan(scan_id: int) -> bool:
+    """Read who is in a data set from its storage; what ends it too is its lease."""
+    return scanning.carry_out(scan_id=scan_id)
 
 
 @shared_task(name="consent.follow")

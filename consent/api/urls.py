@@ -8,6 +8,7 @@ from consent.api import (
     notices,
     receipts,
     request_urls,
+    scans,
     subjects,
 )
 
@@ -17,6 +18,7 @@ urlpatterns = [
     *receipts.urlpatterns,
     *notices.urlpatterns,
     *membership.urlpatterns,
+    *scans.urlpatterns,
     *gate.urlpatterns,
     *request_urls.urlpatterns,
     *assessments.urlpatterns,

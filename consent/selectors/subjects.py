@@ -7,6 +7,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from consent import identifiers
+from consent.identifiers import IdentifierMalformedError
 from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
 from governance.crypto import SealingKey
 from governance.errors import ColophonError, NotFoundError
@@ -71,6 +72,14 @@ def buried(scheme: str, digests: Sequence[bytes]) -> dict[bytes, int]:
 def digest_of(scheme: str, value: str) -> bytes:
     """Return what an identifier is known by, or raise `IdentifierMalformedError`."""
     return identifiers.digest(digest_key(), scheme, value)
+
+
+def digest_or_nothing(scheme: str, value: str) -> bytes:
+    """Return a value's digest; one that can identify nobody has an empty one."""
+    try:
+        return digest_of(scheme, value)
+    except IdentifierMalformedError:
+        return b""
 
 
 def digest_key() -> bytes:

@@ -5,7 +5,7 @@ no clear identifier reaches the database and no lock is held while the sender is
 follows is a handful of statements over sets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -64,6 +64,14 @@ class Loaded:
     repeated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """How many rows wait in the temporary tables, and how many people they name."""
+
+    rows: int
+    people: int
+
+
 @transaction.atomic
 def load(
     *,
@@ -84,23 +92,73 @@ def load(
     `consent.manifests`, and `IdentifierMalformedError`.
     """
     column, scheme = _column(dataset, form, column), _scheme(dataset, scheme)
-    _make_tables()
-    rows = _stage(manifests.named(form, body, column=column), scheme)
+    staged = stage(_digested(manifests.named(form, body, column=column), scheme))
+    return settle(
+        staged, dataset=dataset, version=version, mode=mode, scheme=scheme, column=column,
+        digest=body.digest, client=client,
+    )  # fmt: skip
+
+
+def stage(digests: Iterable[Sequence[bytes]]) -> Staged:
+    """Copy digests into temporary tables of the transaction, where `settle` finds them.
+
+    No lock is held meanwhile, however long they take to come.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DROP TABLE IF EXISTS pg_temp.consent_staged, pg_temp.consent_named,"
+            " pg_temp.consent_fresh"
+        )
+        cursor.execute("CREATE TEMP TABLE consent_staged (digest bytea) ON COMMIT DROP")
+    rows = _copied(digests)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TABLE consent_named ON COMMIT DROP AS"
+            " SELECT DISTINCT digest FROM consent_staged"
+        )
+        people: int = cursor.rowcount
+        cursor.execute("ANALYZE consent_named")
+    return Staged(rows, people)
+
+
+def hold(dataset: Dataset) -> None:
+    """Let nobody else move people in a data set, or forget anybody, until the transaction ends."""
     hold_people(shared=True)
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+
+
+def settle(
+    staged: Staged,
+    *,
+    dataset: Dataset,
+    version: DatasetVersion,
+    mode: Manifest.Mode,
+    scheme: str,
+    column: str,
+    digest: bytes,
+    client: ApiClient | None,
+) -> Loaded:
+    """Take what was staged as the manifest of a version; ``digest`` names its content."""
+    hold(dataset)
     facts = {"version": version, "mode": mode, "scheme": scheme, "column": column}
-    before = Manifest.objects.filter(**facts, digest=body.digest).first()
+    before = Manifest.objects.filter(**facts, digest=digest).first()
     if before is not None:
         return Loaded(before, repeated=True)
     _refuse_disorder(version, mode)
     manifest = Manifest.objects.create(
-        **facts, dataset=dataset, digest=body.digest,
-        rows=rows, people=_distinct(), received_from=client,
+        **facts, dataset=dataset, digest=digest,
+        rows=staged.rows, people=staged.people, received_from=client,
     )  # fmt: skip
     _take(manifest)
     Unweighed.objects.create(manifest=manifest)
     _into_ledger(manifest)
     return Loaded(manifest, repeated=False)
+
+
+def misses_somebody(*, dataset: Dataset, version: DatasetVersion, scheme: str) -> bool:
+    """Say whether somebody is known to be in a version whom what was staged does not name."""
+    present = Stays(dataset.pk, version.pk, known.timeline(version)).present()
+    return bool(_known_by(scheme, present - _listed(scheme)))
 
 
 def _column(dataset: Dataset, form: Form, column: str) -> str:
@@ -117,52 +175,32 @@ def _scheme(dataset: Dataset, scheme: str) -> str:
     return identifiers.known_scheme(chosen)
 
 
-def _make_tables() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DROP TABLE IF EXISTS pg_temp.consent_staged, pg_temp.consent_named,"
-            " pg_temp.consent_fresh"
-        )
-        cursor.execute("CREATE TEMP TABLE consent_staged (digest bytea) ON COMMIT DROP")
-
-
-def _stage(named: Iterator[tuple[int, str]], scheme: str) -> int:
-    """Copy the digests into the temporary table; return how many rows there were."""
+def _copied(digests: Iterable[Sequence[bytes]]) -> int:
     rows = 0
     with (
         connection.cursor() as cursor,
         cursor.copy("COPY consent_staged FROM STDIN (FORMAT BINARY)") as copy,
     ):
         copy.write(_BINARY_HEADER)
-        while chunk := list(islice(named, CHUNK)):
+        for chunk in digests:
             rows += len(chunk)
-            copy.write(b"".join(_BINARY_ROW + digest for digest in _digests(chunk, scheme)))
+            copy.write(b"".join(_BINARY_ROW + digest for digest in chunk))
         copy.write(_BINARY_END)
     return rows
 
 
-def _digests(chunk: list[tuple[int, str]], scheme: str) -> list[bytes]:
+def _digested(named: Iterator[tuple[int, str]], scheme: str) -> Iterator[list[bytes]]:
     key = digest_key()
-    try:
-        return identifiers.digests(key, scheme, (value for _, value in chunk))
-    except IdentifierMalformedError:
-        for line, value in chunk:
-            try:
-                identifiers.digest(key, scheme, value)
-            except IdentifierMalformedError as error:
-                raise manifests.malformed(line, error.message) from None
-        raise
-
-
-def _distinct() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TEMP TABLE consent_named ON COMMIT DROP AS"
-            " SELECT DISTINCT digest FROM consent_staged"
-        )
-        named: int = cursor.rowcount
-        cursor.execute("ANALYZE consent_named")
-    return named
+    while chunk := list(islice(named, CHUNK)):
+        try:
+            yield identifiers.digests(key, scheme, (value for _, value in chunk))
+        except IdentifierMalformedError:
+            for line, value in chunk:
+                try:
+                    identifiers.digest(key, scheme, value)
+                except IdentifierMalformedError as error:
+                    raise manifests.malformed(line, error.message) from None
+            raise
 
 
 def _refuse_disorder(version: DatasetVersion, mode: Manifest.Mode) -> None:

@@ -184,7 +184,9 @@ def test_the_reader_takes_no_more_memory_than_it_may_and_says_so(tmp_path):
 
 
 def test_a_full_disk_is_said_and_nothing_is_read(monkeypatch):
-    monkeypatch.setattr(parquet_lists, "TemporaryFile", lambda **_: open("/dev/full", "w+b", buffering=0))
+    monkeypatch.setattr(
+        parquet_lists, "TemporaryFile", lambda **_: open("/dev/full", "w+b", buffering=0)
+    )
     with pytest.raises(ManifestRoomError) as refused:
         read(parquet_of(who=["secret"]))
     assert "secret" not in refused.value.message

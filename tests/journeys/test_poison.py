@@ -26,7 +26,9 @@ POSTS = [
 ]  # fmt: skip
 ROUTES = [*POSTS, "/api/v1/lineage", "/api/v1/lineage/batch"]
 WITHOUT_BODY = {
-    path for path in POSTS if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry"))
+    path
+    for path in POSTS
+    if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry", "/scans"))
 }
 NDJSON = "application/x-ndjson"
 PARQUET = "application/vnd.apache.parquet"
@@ -165,6 +167,7 @@ class Known:
             f"{v1}/policies/{{key}}/publish": {"key": key},
             f"{v1}/sources/{{source}}/secrets": {"source": signing},
             MEMBERS: {"uuid": made[f"{v1}/datasets"]["uuid"]},
+            f"{v1}/datasets/{{uuid}}/scans": {"uuid": made[f"{v1}/datasets"]["uuid"]},
             f"{v1}/violations/{{uuid}}/assignment": {"uuid": violation},
             f"{v1}/violations/{{uuid}}/resolution": {"uuid": violation},
             f"{v1}/webhooks/{{uuid}}/secret": {"uuid": webhook},
