@@ -43,6 +43,15 @@ class ManifestAdmin(ReadOnly):
     exclude = ("digest",)
 
 
+@admin.register(models.MembershipScan)
+class MembershipScanAdmin(ReadOnly):
+    """Readings of storages, by what came of them."""
+
+    list_display = ("uuid", "dataset", "state", "outcome", "code", "attempt", "requested_at")
+    list_filter = ("state", "outcome", "code")
+    list_select_related = ("dataset",)
+
+
 @admin.register(models.GateDecision)
 class GateDecisionAdmin(ReadOnly):
     """What the gate answered; not whom it left out."""

@@ -1,4 +1,4 @@
-"""What the worker does for rights requests; a message carries an id and may be lost or doubled."""
+"""What the worker does for people; a message carries an id and may be lost or doubled."""
 
 import time
 
@@ -11,6 +11,7 @@ from consent.services import (
     planning,
     remediation,
     rotating,
+    scanning,
     standings,
 )
 
@@ -38,6 +39,12 @@ def carry_out(dataset_id: int) -> int:
             break
         done += step
     return done
+
+
+@shared_task(name="consent.scan")
+def scan(scan_id: int) -> bool:
+    """Read who is in a data set from its storage; what ends it too is its lease."""
+    return scanning.carry_out(scan_id=scan_id)
 
 
 @shared_task(name="consent.follow")

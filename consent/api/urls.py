@@ -9,6 +9,7 @@ from consent.api import (
     notices,
     receipts,
     request_urls,
+    scans,
     subjects,
 )
 
@@ -18,6 +19,7 @@ urlpatterns = [
     *receipts.urlpatterns,
     *notices.urlpatterns,
     *membership.urlpatterns,
+    *scans.urlpatterns,
     *gate.urlpatterns,
     *filtering.urlpatterns,
     *request_urls.urlpatterns,

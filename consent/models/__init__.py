@@ -24,6 +24,7 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.scans import MembershipScan
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
@@ -40,6 +41,7 @@ __all__ = [
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",
+    "MembershipScan",
     "MembershipSpan",
     "Notice",
     "NoticeVersion",

@@ -22,17 +22,11 @@ from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
 from consent.selectors.identifier_keys import digests_at, moved_up
 from consent.services import stays
-from consent.services.claims import (
-    Batch,
-    LostClaimError,
-    claim,
-    kept_alive,
-    put_off,
-    remember_located,
-)
+from consent.services.claims import Batch, claim, kept_alive, put_off, remember_located
+from consent.services.leases import LostClaimError
+from consent.services.places import place_of
 from consent.services.requests import Told, record_many
 from governance.models import Dataset, Storage
-from governance.selectors.registry import address_of
 from lineage.services.versions import record_erasure
 
 logger = logging.getLogger(__name__)
@@ -45,18 +39,6 @@ class RowsRemainError(ConnectorError):
 
     code = "rows_remain"
     retryable = True
-
-
-class NoStorageError(ConnectorError):
-    """Nobody has said where the data set lies."""
-
-    code = "no_storage"
-
-
-class StorageDisabledError(ConnectorError):
-    """An operator has switched the storage off."""
-
-    code = "storage_disabled"
 
 
 class IdentifierMissingError(ConnectorError):
@@ -125,7 +107,8 @@ def _most_together(dataset: Dataset) -> int:
 
 def _erase(batch: Batch, dataset: Dataset) -> int:
     steps = batch.steps()
-    place = _place(dataset, steps)
+    # The name of one step makes a repetition recognisable; a batch has none.
+    place = place_of(dataset, step=str(steps[0].uuid) if len(steps) == 1 else "")
     wanted, unknown = _people(steps, dataset.subject_scheme)
     if unknown and place.kind != Storage.Kind.MANUAL:
         error = IdentifierMissingError(
@@ -145,20 +128,6 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         reason = "rows are still there after erasing: it is tried again"
         put_off(batch.only(remaining), RowsRemainError.code, reason, retryable=True)
     return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased)
-
-
-def _place(dataset: Dataset, steps: Collection[ErasureStep]) -> Place:
-    storage = dataset.storage
-    by_hand = storage is not None and storage.kind == Storage.Kind.MANUAL
-    if storage is None or not (dataset.subject_column or by_hand):
-        raise NoStorageError("register the storage and the subject column, or settle it by hand")
-    if not storage.enabled:
-        raise StorageDisabledError("the storage is switched off: switch it on again")
-    return Place(
-        storage.kind, address_of(storage), dataset.location, dataset.subject_column,
-        options=dataset.erasure_options,
-        step=str(next(iter(steps)).uuid) if len(steps) == 1 else "",
-    )  # fmt: skip
 
 
 def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[Wanted, set[int]]:

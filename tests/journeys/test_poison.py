@@ -18,6 +18,7 @@ import pytest
 
 from deploy.schemas import openapi_text
 from governance.models import Scope
+from tests.factories.consent import parquet_of
 
 POSTS = [
     path for path, methods in sorted(json.loads(openapi_text())["paths"].items())
@@ -25,10 +26,13 @@ POSTS = [
 ]  # fmt: skip
 ROUTES = [*POSTS, "/api/v1/lineage", "/api/v1/lineage/batch"]
 WITHOUT_BODY = {
-    path for path in POSTS if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry"))
+    path
+    for path in POSTS
+    if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry", "/scans"))
 }
 NDJSON = "application/x-ndjson"
 ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 MEMBERS = "/api/v1/datasets/{uuid}/members"
 FILTER = "/api/v1/gate/decisions/{uuid}/filter"
 
@@ -166,6 +170,7 @@ class Known:
             f"{v1}/policies/{{key}}/publish": {"key": key},
             f"{v1}/sources/{{source}}/secrets": {"source": signing},
             MEMBERS: {"uuid": made[f"{v1}/datasets"]["uuid"]},
+            f"{v1}/datasets/{{uuid}}/scans": {"uuid": made[f"{v1}/datasets"]["uuid"]},
             f"{v1}/violations/{{uuid}}/assignment": {"uuid": violation},
             f"{v1}/violations/{{uuid}}/resolution": {"uuid": violation},
             f"{v1}/webhooks/{{uuid}}/secret": {"uuid": webhook},
@@ -295,6 +300,9 @@ def test_a_key_without_the_scope_is_refused_everywhere(known, service):
         ("text/csv", b'email\r\n"open\r\n'), ("text/csv", b"email\r\na@b.c,more\r\n"),
         ("text/csv", b"email\r\n\x00\r\n"), ("text/csv", b"\xff\xfe"),
         ("text/csv", b"x" * 200_000), ("text/plain", b"a@b.c\n"),
+        (PARQUET, b"PAR1PAR1"), (PARQUET, b"x" * 200_000),
+        (PARQUET, parquet_of(email=["a@b.c", None])), (PARQUET, parquet_of(email=["no address"])),
+        (PARQUET, parquet_of(other=["a@b.c"])), (PARQUET, parquet_of(email=["a@b.c"])[:-9]),
     ],
 )  # fmt: skip
 def test_a_manifest_with_a_bad_line_is_refused_whole_and_repeats_nothing(known, kind, body):
