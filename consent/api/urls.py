@@ -5,6 +5,7 @@ from consent.api import (
     decisions,
     gate,
     membership,
+    merges,
     notices,
     receipts,
     request_urls,
@@ -13,6 +14,7 @@ from consent.api import (
 
 urlpatterns = [
     *subjects.urlpatterns,
+    *merges.urlpatterns,
     *decisions.urlpatterns,
     *receipts.urlpatterns,
     *notices.urlpatterns,

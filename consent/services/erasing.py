@@ -20,6 +20,7 @@ from consent.connectors import connector_for
 from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
+from consent.selectors.persons import several
 from consent.selectors.subjects import digest_of
 from consent.services import stays
 from consent.services.claims import (
@@ -107,7 +108,8 @@ def _most_together(dataset: Dataset) -> int:
 def _erase(batch: Batch, dataset: Dataset) -> int:
     steps = batch.steps()
     place = _place(dataset, steps)
-    wanted, unknown = _people(steps, dataset.subject_scheme)
+    rows = _rows(steps)
+    wanted, unknown = _people(rows, dataset.subject_scheme)
     if unknown and place.kind != Storage.Kind.MANUAL:
         error = IdentifierMissingError(
             f"the person is not known by {dataset.subject_scheme}: add it, or settle it by hand"
@@ -125,7 +127,7 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         remaining = _read(connector, place, dataset.subject_scheme, wanted).rows
         reason = "rows are still there after erasing: it is tried again"
         put_off(batch.only(remaining), RowsRemainError.code, reason, retryable=True)
-    return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased)
+    return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased, rows)
 
 
 def _place(dataset: Dataset, steps: Collection[ErasureStep]) -> Place:
@@ -142,16 +144,25 @@ def _place(dataset: Dataset, steps: Collection[ErasureStep]) -> Place:
     )  # fmt: skip
 
 
-def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[dict[bytes, set[int]], set[int]]:
+def _rows(steps: Collection[ErasureStep]) -> dict[int, BitMap]:
+    """Return of each step all rows of the person, the request's own among them."""
+    people = several({step.request.subject_id for step in steps})
+    of = {row: person for person in people for row in person}
+    subjects = ((step.pk, step.request.subject_id) for step in steps)
+    return {pk: of.get(subject, BitMap([subject])) for pk, subject in subjects}
+
+
+def _people(rows: Mapping[int, BitMap], scheme: str) -> tuple[dict[bytes, set[int]], set[int]]:
     """Return whose digest is looked for by which steps, and the steps that have none."""
     of: defaultdict[int, set[int]] = defaultdict(set)
-    for step in steps:
-        of[step.request.subject_id].add(step.pk)
+    for step, person in rows.items():
+        for row in person:
+            of[row].add(step)
     known = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
     wanted: defaultdict[bytes, set[int]] = defaultdict(set)
     for digest, subject in known.values_list("digest", "subject_id"):
         wanted[bytes(digest)] |= of[subject]
-    return dict(wanted), {step.pk for step in steps}.difference(*wanted.values())
+    return dict(wanted), set(rows).difference(*wanted.values())
 
 
 def _read(
@@ -182,8 +193,11 @@ def _digest_or_nothing(scheme: str, value: str) -> bytes:
 
 
 @transaction.atomic
-def _finish(batch: Batch, erased: Erased) -> int:
-    """Write outcomes, new version, memberships and ledger together, for what is still ours."""
+def _finish(batch: Batch, erased: Erased, rows: Mapping[int, BitMap]) -> int:
+    """Write outcomes, new version, memberships and ledger together, for what is still ours.
+
+    ``rows`` are those that were looked for, whoever has been merged or parted since.
+    """
     if not batch.tokens:
         return 0
     now = timezone.now()
@@ -204,7 +218,11 @@ def _finish(batch: Batch, erased: Erased) -> int:
     version = record_erasure(dataset_id=batch.dataset_id, at=now)
     done = ErasureStep.objects.filter(pk__in=batch.tokens)
     done.update(version=version)
-    leaving = BitMap(done.values_list("request__subject_id", flat=True))
+    joined = [pk for pk in batch.tokens if len(rows[pk]) > 1]
+    for step in done.filter(pk__in=joined).select_related("request"):
+        step.others = list(rows[step.pk] - BitMap([step.request.subject_id]))
+        step.save(update_fields=["others"])
+    leaving = BitMap.union(*(rows[pk] for pk in batch.tokens))
     stays.end(dataset_id=batch.dataset_id, people=leaving, version=version)
     _into_ledger(batch, made)
     return len(batch.tokens)

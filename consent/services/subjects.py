@@ -11,6 +11,7 @@ from consent import identifiers as spelling
 from consent.identifiers import IdentifierMalformedError
 from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
 from consent.selectors import subjects as known
+from consent.selectors.persons import rows_of
 from consent.selectors.subjects import SubjectErasedError, SubjectUnregisteredError, key_of
 from governance.crypto import SealingKey, new_key
 from governance.errors import ColophonError
@@ -34,7 +35,7 @@ ATTEMPTS = 3
 
 
 class IdentifiersOfTwoPeopleError(ColophonError):
-    """The identifiers given as one person's belong to two; joining them is not ours to decide."""
+    """The identifiers given as one person's belong to two, and nobody has merged those."""
 
     code = "identifiers_of_two_people"
     status = 409
@@ -90,34 +91,40 @@ def register(*, identifiers: Sequence[tuple[str, str]], again: bool = False) -> 
 
 @transaction.atomic
 def forget(*, subject: Subject) -> None:
-    """Destroy the person's key and identifiers, and leave tombstones; doing it twice is harmless.
+    """Destroy the person's keys and identifiers, and leave tombstones; doing it twice is harmless.
 
-    It is part of the caller's transaction. Decisions and memberships stay, and are nobody's: no
-    row leads to them from an identifier any more. Bytes in backups and in the database's own
-    write-ahead log live until those are rotated.
+    It is part of the caller's transaction, and about all rows of the person. Decisions and
+    memberships stay, and are nobody's: no row leads to them from an identifier any more. Bytes in
+    backups and in the database's own write-ahead log live until those are rotated.
     """
     hold_people(shared=False)
-    held = Subject.objects.select_for_update(no_key=True).get(pk=subject.pk)
-    if held.erased_at is None:
-        rows = list(held.identifiers.order_by("digest", "scheme"))
-        Tombstone.objects.bulk_create(
-            [Tombstone(scheme=row.scheme, digest=row.digest, erased_at=Now()) for row in rows],
-            update_conflicts=True,
-            unique_fields=["digest", "scheme"],
-            update_fields=["erased_at"],
-        )
-        held.identifiers.all().delete()
-        SubjectKey.objects.filter(subject=held).delete()
-        schemes = sorted({row.scheme for row in rows})
-        Subject.objects.filter(pk=held.pk).update(erased_at=Now(), erased_schemes=schemes)
+    rows = Subject.objects.select_for_update(no_key=True).filter(pk__in=rows_of(subject))
+    for held in rows.order_by("pk"):
+        if held.erased_at is None:
+            _forget(held)
     subject.refresh_from_db()
+
+
+def _forget(held: Subject) -> None:
+    rows = list(held.identifiers.order_by("digest", "scheme"))
+    Tombstone.objects.bulk_create(
+        [Tombstone(scheme=row.scheme, digest=row.digest, erased_at=Now()) for row in rows],
+        update_conflicts=True,
+        unique_fields=["digest", "scheme"],
+        update_fields=["erased_at"],
+    )
+    held.identifiers.all().delete()
+    SubjectKey.objects.filter(subject=held).delete()
+    schemes = sorted({row.scheme for row in rows})
+    Subject.objects.filter(pk=held.pk).update(erased_at=Now(), erased_schemes=schemes)
 
 
 def hold_people(*, shared: bool) -> None:
     """Keep, until the transaction ends, people from being forgotten, or forget them alone.
 
     Whoever turns digests into rows holds it shared: otherwise a person who is forgotten meanwhile
-    would be written down again and no tombstone would notice.
+    would be written down again and no tombstone would notice. So does whoever writes down
+    something of all rows of a person, and whoever says which rows are one holds it alone.
     """
     with connection.cursor() as cursor:
         how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
@@ -162,11 +169,11 @@ def _known_rows(given: Sequence[_Given]) -> "list[SubjectIdentifier]":
 
 
 def _owner(owners: set[int]) -> Subject | None:
-    if len(owners) > 1:
-        raise IdentifiersOfTwoPeopleError("the identifiers belong to two people")
     if not owners:
         return None
-    subject = Subject.objects.select_for_update(no_key=True).get(pk=owners.pop())
+    subject = Subject.objects.select_for_update(no_key=True).get(pk=min(owners))
+    if len(owners) > 1 and not owners.issubset(rows_of(subject)):
+        raise IdentifiersOfTwoPeopleError("the identifiers belong to two people")
     if subject.erased_at is not None:
         raise _ChangedMeanwhileError
     return subject
@@ -195,7 +202,8 @@ def _keep_values(
         row = rows.get((each.digest, each.scheme)) or SubjectIdentifier(
             subject=subject, scheme=each.scheme, digest=each.digest
         )
-        if row.value_sealed is None:
+        # Only who is registered is merged, so what lies on another row of theirs is kept there.
+        if row.value_sealed is None and row.subject_id == subject.pk:
             row.value_sealed = key.seal(each.value.encode(), known.value_place(subject, row))
             row.save()
             kept += 1
