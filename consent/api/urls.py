@@ -6,6 +6,7 @@ from consent.api import (
     filtering,
     gate,
     membership,
+    merges,
     notices,
     receipts,
     request_urls,
@@ -15,6 +16,7 @@ from consent.api import (
 
 urlpatterns = [
     *subjects.urlpatterns,
+    *merges.urlpatterns,
     *decisions.urlpatterns,
     *receipts.urlpatterns,
     *notices.urlpatterns,

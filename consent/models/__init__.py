@@ -24,6 +24,7 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.merges import SubjectMerge
 from consent.models.scans import MembershipScan
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
@@ -57,6 +58,7 @@ __all__ = [
     "Subject",
     "SubjectIdentifier",
     "SubjectKey",
+    "SubjectMerge",
     "Tombstone",
     "Unweighed",
     "UseAssessment",

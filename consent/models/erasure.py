@@ -4,6 +4,8 @@ import hashlib
 from typing import Any
 
 import rfc8785
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -102,7 +104,9 @@ class ErasureStep(models.Model):
     setting ``lease_until`` by the database's clock, and only the holder of the token can finish
     it. ``evidence`` is what a person brings who settles it by hand; a connector's is the batch's.
     ``located_rows`` is set once, before anything is erased, so that a worker that dies after
-    erasing and before saying so does not turn "erased" into "not found".
+    erasing and before saying so does not turn "erased" into "not found". ``others`` are the keys of
+    the person's further rows that were looked for too: what was erased stays so, whatever is said
+    later of who is whom.
     """
 
     class State(models.TextChoices):
@@ -135,6 +139,7 @@ class ErasureStep(models.Model):
     lease_until = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(db_default=Now())
     located_rows = models.PositiveBigIntegerField(null=True)
+    others = ArrayField(models.BigIntegerField(), default=list, db_default=[], editable=False)
     evidence: "models.JSONField[Any, Any]" = models.JSONField(default=dict, blank=True)
     batch = models.ForeignKey(
         ErasureBatch, on_delete=models.PROTECT, null=True, related_name="steps"
@@ -170,6 +175,8 @@ class ErasureStep(models.Model):
         indexes = [
             # What the sweeper looks for.
             models.Index(F("retry_at"), name="consent_step_open", condition=~Q(state="done")),
+            # From a row to the steps of other rows that were one person with it.
+            GinIndex(fields=["others"], name="consent_step_others", condition=~Q(others=[])),
         ]
 
     def __str__(self) -> str:

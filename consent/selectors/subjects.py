@@ -152,11 +152,11 @@ def value_of(subject: Subject, key: SealingKey, row: SubjectIdentifier) -> bytes
     return key.open(bytes(row.value_sealed or b""), place)
 
 
-def schemes_of(subject: Subject) -> frozenset[str]:
-    """Return the schemes by which the person is known, or was until erased."""
-    if subject.erased_schemes is not None:
-        return frozenset(subject.erased_schemes)
-    return frozenset(subject.identifiers.values_list("scheme", flat=True))
+def schemes_of(rows: Collection[int]) -> frozenset[str]:
+    """Return the schemes by which the person of some rows is known, or was until erased."""
+    named = SubjectIdentifier.objects.filter(subject_id__in=rows).values_list("scheme", flat=True)
+    gone = erased(rows).values_list("erased_schemes", flat=True)
+    return frozenset(named).union(*(each or () for each in gone))
 
 
 def erased(people: Collection[int] | None = None) -> "QuerySet[Subject]":

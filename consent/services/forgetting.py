@@ -4,24 +4,22 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from consent.models import ErasureStep, RightsRequest, Subject
+from consent.models import ErasureStep, RightsRequest
 from consent.services import subjects
 from consent.services.requests import record
 
 
 @transaction.atomic
 def forget(*, request_id: int) -> bool:
-    """Destroy the person's key once nothing of theirs is left to erase; say whether this did."""
+    """Destroy the person's keys once nothing of theirs is left to erase; say whether this did."""
     if _due(RightsRequest.objects.all(), request_id) is None:
         return False
     # Before any row is held, so that nobody who has this waits for us while we wait for it.
     subjects.hold_people(shared=False)
-    due = _due(RightsRequest.objects.select_for_update(), request_id)
+    due = _due(RightsRequest.objects.select_for_update(of=("self",)), request_id)
     if due is None:
         return False
-    subject = Subject.objects.select_for_update().get(pk=due.subject_id)
-    if subject.erased_at is None:
-        subjects.forget(subject=subject)
+    subjects.forget(subject=due.subject)
     due.forgotten_at = timezone.now()
     due.save(update_fields=["forgotten_at"])
     record(due, "subject.forgotten", {})

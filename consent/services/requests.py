@@ -30,7 +30,8 @@ def open_erasure(*, subject: Subject, key: UUID, verified: bool) -> RightsReques
     """Receive an erasure request once; the same key again returns the first.
 
     ``verified`` says that the person's identity is checked, as by signing in. The request takes
-    back every permission at once: the gate must not wait for the erasure.
+    back every permission at once: the gate must not wait for the erasure. Said on the one row, that
+    counts for all rows of the person; should they turn out to be another's, it never did.
     """
     now = timezone.now()
     request, created = RightsRequest.objects.get_or_create(
