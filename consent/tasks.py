@@ -4,7 +4,16 @@ import time
 
 from celery import shared_task
 
-from consent.services import assessing, erasing, forgetting, planning, remediation, standings
+from consent.services import (
+    assessing,
+    clock,
+    erasing,
+    forgetting,
+    letters,
+    planning,
+    remediation,
+    standings,
+)
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
@@ -28,6 +37,18 @@ def follow(request_id: int) -> int:
     """Destroy the keys if nothing is left to erase, and look at the models again."""
     forgetting.forget(request_id=request_id)
     return remediation.observe(request_id=request_id)
+
+
+@shared_task(name="consent.remind")
+def remind(request_id: int) -> bool:
+    """Remind of a request whose time is running out, if that was not done."""
+    return clock.remind(request_id=request_id)
+
+
+@shared_task(name="consent.send_letter")
+def send_letter(letter_id: int) -> bool:
+    """Mail what somebody has to be told of a request, if it still waits."""
+    return letters.send(letter_id=letter_id)
 
 
 @shared_task(name="consent.assess")

@@ -18,6 +18,8 @@ from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
 from consent.selectors import requests
+from consent.selectors.letters import to_send
+from consent.selectors.request_lists import to_remind
 from consent.selectors.standings import to_fold
 from deploy.celery import application
 from governance import tasks as governance_tasks
@@ -64,6 +66,8 @@ class Sweeper:
             (governance_tasks.deliver_webhook, webhooks.to_deliver()),
             (consent_tasks.plan, requests.to_plan()),
             (consent_tasks.follow, requests.to_observe()),
+            (consent_tasks.remind, to_remind()),
+            (consent_tasks.send_letter, to_send()),
         ):
             found += self._tell(task, [(pk,) for pk in rows.values_list("pk", flat=True)[:STEP]])
         return found

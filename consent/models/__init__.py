@@ -11,9 +11,6 @@ from consent.models.erasure import (
     ErasureBatch,
     ErasureStep,
     Remediation,
-    RequestKind,
-    RequestRecord,
-    RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
 from consent.models.membership import (
@@ -23,11 +20,23 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.requests import (
+    ASKING,
+    AT_ONCE,
+    RequestKind,
+    RequestLetter,
+    RequestPause,
+    RequestRecord,
+    Restriction,
+    RightsRequest,
+)
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
 
 __all__ = [
+    "ASKING",
+    "AT_ONCE",
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
@@ -46,7 +55,10 @@ __all__ = [
     "Reappearance",
     "Remediation",
     "RequestKind",
+    "RequestLetter",
+    "RequestPause",
     "RequestRecord",
+    "Restriction",
     "RightsRequest",
     "SignInCode",
     "StandingPending",

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from consent.models.decisions import ConsentDecision
 from consent.models.gate import GateDecision
 from consent.models.membership import Manifest
+from consent.models.requests import Restriction
 from governance.fields import public_id
 from lineage.models import ModelVersion, Run
 
@@ -161,7 +162,7 @@ class AssessmentDue(models.Model):
 
 
 class Unweighed(models.Model):
-    """A decision or a list that nobody has weighed yet against trainings that were before it.
+    """A decision, a list or a restriction that nobody has weighed yet against trainings.
 
     Written with what it is about, deleted when the trainings concerned are due. So the decision
     that is recorded late changes what was concluded, whoever dies in between.
@@ -171,12 +172,16 @@ class Unweighed(models.Model):
         ConsentDecision, on_delete=models.PROTECT, null=True, related_name="+"
     )
     manifest = models.OneToOneField(Manifest, on_delete=models.PROTECT, null=True, related_name="+")
+    restriction = models.OneToOneField(
+        Restriction, on_delete=models.PROTECT, null=True, related_name="+"
+    )
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(decision=None, manifest__isnull=False)
-                | Q(decision__isnull=False, manifest=None),
+                condition=Q(decision__isnull=False, manifest=None, restriction=None)
+                | Q(decision=None, manifest__isnull=False, restriction=None)
+                | Q(decision=None, manifest=None, restriction__isnull=False),
                 name="consent_unweighed_is_one_thing",
             ),
         ]

@@ -8,6 +8,7 @@ from pyroaring import BitMap
 
 from consent.models import ConsentDecision, Subject
 from consent.rules import DecisionKind, Standing, standing_within
+from consent.selectors import restrictions
 from consent.selectors.standings import gathered
 from consent.selectors.subjects import erased
 from governance.legal import LegalBasis, Need, need_of
@@ -44,7 +45,8 @@ def excluded_from(
 ) -> BitMap:
     """Return those of some people whose data may not be used for a purpose at an instant.
 
-    The set form of `consent.rules.permitted`; who was erased by then is always excluded.
+    The set form of `consent.rules.permitted`; who was erased by then is always excluded, and so
+    is whose data was restricted then.
     """
     asked = BitMap(people)
     need = Need.CONSENT if explicit else need_of(LegalBasis(purpose.legal_basis))
@@ -54,8 +56,10 @@ def excluded_from(
         excluded = _saying(purpose, asked, at, yes=False)
     else:
         excluded = BitMap()
-    gone = erased(list(asked) if len(asked) <= FEW else None).filter(erased_at__lte=at)
-    return excluded | (asked & BitMap(gone.values_list("pk", flat=True)))
+    few = list(asked) if len(asked) <= FEW else None
+    held_back = restrictions.in_force(at, few).values_list("subject_id", flat=True)
+    gone = erased(few).filter(erased_at__lte=at)
+    return excluded | (asked & BitMap([*held_back, *gone.values_list("pk", flat=True)]))
 
 
 def _saying(purpose: Purpose, people: BitMap, at: datetime, *, yes: bool) -> BitMap:

@@ -12,7 +12,8 @@ from consent.services.requests import record
 def forget(*, request_id: int) -> bool:
     """Destroy the person's key once nothing of theirs is left to erase; say whether this did."""
     found = RightsRequest.objects.select_for_update().select_related("subject")
-    due = found.filter(pk=request_id, planned_at__isnull=False, forgotten_at=None).first()
+    waiting = found.filter(planned_at__isnull=False, forgotten_at=None, refused_at=None)
+    due = waiting.filter(pk=request_id).first()
     if due is None or due.steps.exclude(state=ErasureStep.State.DONE).exists():
         return False
     if _kept_under_exemption(due):
