@@ -226,7 +226,9 @@ class Requests(APIView):
             request_lists.listed(**wanted), by=("due_at", "uuid"),
             cursor=asked.get("cursor"), limit=asked["limit"],
         )  # fmt: skip
-        return Response({"results": RequestEntryOut(page.results, many=True).data, "next": page.next})
+        return Response(
+            {"results": RequestEntryOut(page.results, many=True).data, "next": page.next}
+        )
 
     @extend_schema(
         request=RequestIn,
