@@ -69,11 +69,11 @@ class Standing:
     @property
     def outstanding(self) -> list[str]:
         """Say what is still to be done, one line each, by the names of data sets and models."""
-        kind = RequestKind(self.request.kind)
-        if kind is RequestKind.ERASURE and self.state is not RequestState.JOINED:
-            return self._parts()
         if self.state in ENDED:
             return []
+        kind = RequestKind(self.request.kind)
+        if kind is RequestKind.ERASURE:
+            return self._parts()
         identity = [] if self.request.verified_at else ["the identity: is not confirmed yet"]
         return [*identity, WAITS_FOR[kind]]
 
