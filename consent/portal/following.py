@@ -112,11 +112,12 @@ def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
 def _reasons(standing: RequestStanding) -> dict[str, object]:
     """Say why it was refused or takes longer, and where one can complain of it: Art. 12(4)."""
     asked = standing.request
-    why = ""
-    if asked.extension_code:
-        why = grounds.EXTENDED[grounds.Extension(asked.extension_code)]
-    told = standing.state is RequestState.REFUSED or asked.extended_at is not None
-    return {"extended": why, "complaint": grounds.COMPLAINT[Law(asked.law)] if told else ""}
+    extended, refused = asked.extension_code, asked.refusal_code
+    return {
+        "extended": grounds.EXTENDED[grounds.Extension(extended)] if extended else "",
+        "refused": grounds.REFUSED[grounds.Refusal(refused)] if refused else "",
+        "complaint": grounds.COMPLAINT[Law(asked.law)] if extended or refused else "",
+    }
 
 
 def stations(standing: RequestStanding) -> list[Station]:
@@ -201,9 +202,9 @@ def outstanding(standing: RequestStanding) -> list[str]:
     """Say what keeps a request open, each in a sentence of its own."""
     asked = standing.request
     if asked.kind != RequestKind.ERASURE:
-        return [] if asked.verified_at else ["We do not know yet that it was you who asked."]
+        return [] if asked.verified_at else [words.UNVERIFIED]
     if asked.verified_at is None:
-        return ["We do not know yet that it was you who asked. Nothing is erased before we do."]
+        return [f"{words.UNVERIFIED} Nothing is erased before we do."]
     if asked.planned_at is None:
         return ["The plan: which data sets and which models are concerned. It follows by itself."]
     parts = [_dataset(each) for each in standing.steps]

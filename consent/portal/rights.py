@@ -26,7 +26,7 @@ from governance.selectors.rules import purposes
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request of a person, in words; ``due_at`` while it is open."""
+    """One request of a person, in words; ``due_at`` while it is open and its clock runs."""
 
     standing: Standing
     title: str
@@ -74,7 +74,7 @@ def lines(asked: Collection[Standing]) -> list[Line]:
     return [
         Line(
             each, words.REQUEST[RequestKind(each.request.kind)], words.state_of(each),
-            None if each.state in ENDED else each.request.due_at,
+            None if each.state in ENDED or each.paused_since else each.request.due_at,
         )
         for each in asked
     ]  # fmt: skip

@@ -108,6 +108,9 @@ STATE = {
     RequestState.COMPLETED: "complete",
     RequestState.JOINED: "joined to your earlier request",
 }
+UNVERIFIED = (
+    "We do not know yet that it was you who asked. You can confirm it: sign in, and ask again."
+)
 VERIFIED = {
     RequestKind.ACCESS: "being prepared",
     RequestKind.PORTABILITY: "being prepared",

@@ -221,7 +221,9 @@ def test_a_clock_that_stands_still_or_takes_longer_says_so(ann):
     asked = ask("access", person(ANN), verified=False)
     clock.pause(request=asked)
     page = read(asked)
-    assert "The clock stands still since" in page
+    assert "The clock has stood still since" in page
+    assert "due by" not in page
+    assert "not confirmed yet; due by" not in read(RIGHTS, ann)
     assert "We do not know yet that it was you who asked." in page
     clock.resume(request=asked)
     clock.extend(request=asked, code="number_of_requests", text="a private word")
@@ -237,6 +239,7 @@ def test_a_refusal_tells_the_ground_and_where_to_complain(ann):
     asked = presses(ann, "access")
     refusing.refuse(request=asked, ground="art_12_5_excessive", text="a private word")
     page = read(asked)
+    assert "Refused. The request is manifestly excessive" in page
     assert "Refused The request is manifestly excessive" in page
     assert "You have the right to complain to a data protection authority" in page
     assert "private word" not in page
