@@ -10,6 +10,7 @@ from consent.services import (
     erasing,
     forgetting,
     letters,
+    packages,
     planning,
     remediation,
     standings,
@@ -37,6 +38,18 @@ def follow(request_id: int) -> int:
     """Destroy the keys if nothing is left to erase, and look at the models again."""
     forgetting.forget(request_id=request_id)
     return remediation.observe(request_id=request_id)
+
+
+@shared_task(name="consent.prepare")
+def prepare(request_id: int) -> bool:
+    """Make the copy that a request waits for, if it still does."""
+    return packages.prepare(request_id=request_id)
+
+
+@shared_task(name="consent.let_go")
+def let_go() -> int:
+    """Empty the copies that have expired."""
+    return packages.let_go()
 
 
 @shared_task(name="consent.remind")

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
-from consent.selectors import requests
+from consent.selectors import access, requests
 from consent.selectors.letters import to_send
 from consent.selectors.request_lists import to_remind
 from consent.selectors.standings import to_fold
@@ -60,12 +60,15 @@ class Sweeper:
         found += self._tell(consent_tasks.assess, [()])
         if to_fold(timezone.now()):
             found += self._tell(consent_tasks.fold, [()])
+        if access.expired(timezone.now()).exists():
+            found += self._tell(consent_tasks.let_go, [()])
         erasable = requests.datasets_to_erase_from()
         found += self._tell(consent_tasks.carry_out, [(pk,) for pk in erasable[:STEP]])
         for task, rows in (
             (governance_tasks.deliver_webhook, webhooks.to_deliver()),
             (consent_tasks.plan, requests.to_plan()),
             (consent_tasks.follow, requests.to_observe()),
+            (consent_tasks.prepare, access.to_prepare()),
             (consent_tasks.remind, to_remind()),
             (consent_tasks.send_letter, to_send()),
         ):

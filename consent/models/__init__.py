@@ -20,6 +20,7 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.packages import AccessPackage
 from consent.models.requests import (
     ASKING,
     AT_ONCE,
@@ -37,6 +38,7 @@ from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tomb
 __all__ = [
     "ASKING",
     "AT_ONCE",
+    "AccessPackage",
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",

@@ -101,6 +101,8 @@ def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
         "overdue": standing.overdue,
         "paused_since": standing.paused_since,
         "restriction": standing.restriction,
+        "copy": standing.copy,
+        "now": timezone.now(),
         "stations": stations(standing),
         "datasets": [_dataset(each) for each in standing.steps],
         "models": [_model(each) for each in standing.remediations],

@@ -13,7 +13,14 @@ from django.utils import timezone
 
 from consent import deadlines
 from consent.deadlines import Law, Pause
-from consent.models import ErasureStep, Remediation, RequestKind, Restriction, RightsRequest
+from consent.models import (
+    AccessPackage,
+    ErasureStep,
+    Remediation,
+    RequestKind,
+    Restriction,
+    RightsRequest,
+)
 from governance.errors import NotFoundError
 from lineage.models import Provenance
 
@@ -46,6 +53,11 @@ class Standing:
     request: RightsRequest
     steps: list[ErasureStep]
     remediations: list[Remediation]
+
+    @property
+    def copy(self) -> AccessPackage | None:
+        """Return the copy of their data that was made for the person, if one was."""
+        return AccessPackage.objects.filter(request=self.request).first()
 
     @property
     def state(self) -> RequestState:
