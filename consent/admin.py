@@ -76,9 +76,13 @@ class RightsRequestAdmin(ReadOnly):
     """Requests, the nearest due date first."""
 
     ordering = ("due_at",)
-    list_display = ("uuid", "kind", "received_at", "due_at", "planned_at", "completion_recorded_at")
-    list_filter = ("kind",)
+    list_display = (
+        "uuid", "kind", "law", "received_at", "due_at", "verified_at", "refused_at",
+        "completion_recorded_at",
+    )  # fmt: skip
+    list_filter = ("kind", "law", "source")
     search_fields = ("uuid",)
+    exclude = ("reason_sealed", "details_sealed", "answer_sealed")
 
 
 @admin.register(models.ErasureStep)

@@ -6,8 +6,11 @@ from celery import shared_task
 
 from consent.services import (
     assessing,
+    clock,
     erasing,
     forgetting,
+    letters,
+    packages,
     planning,
     remediation,
     rotating,
@@ -52,6 +55,30 @@ def follow(request_id: int) -> int:
     """Destroy the keys if nothing is left to erase, and look at the models again."""
     forgetting.forget(request_id=request_id)
     return remediation.observe(request_id=request_id)
+
+
+@shared_task(name="consent.prepare")
+def prepare(request_id: int) -> bool:
+    """Make the copy that a request waits for, if it still does."""
+    return packages.prepare(request_id=request_id)
+
+
+@shared_task(name="consent.let_go")
+def let_go() -> int:
+    """Empty the copies that have expired."""
+    return packages.let_go()
+
+
+@shared_task(name="consent.remind")
+def remind(request_id: int) -> bool:
+    """Remind of a request whose time is running out, if that was not done."""
+    return clock.remind(request_id=request_id)
+
+
+@shared_task(name="consent.send_letter")
+def send_letter(letter_id: int) -> bool:
+    """Mail what somebody has to be told of a request, if it still waits."""
+    return letters.send(letter_id=letter_id)
 
 
 @shared_task(name="consent.assess")

@@ -11,9 +11,6 @@ from consent.models.erasure import (
     ErasureBatch,
     ErasureStep,
     Remediation,
-    RequestKind,
-    RequestRecord,
-    RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
 from consent.models.identifier_keys import IdentifierKey
@@ -25,12 +22,26 @@ from consent.models.membership import (
     Reappearance,
 )
 from consent.models.merges import SubjectMerge
+from consent.models.packages import AccessPackage
+from consent.models.requests import (
+    ASKING,
+    AT_ONCE,
+    RequestKind,
+    RequestLetter,
+    RequestPause,
+    RequestRecord,
+    Restriction,
+    RightsRequest,
+)
 from consent.models.scans import MembershipScan
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
 
 __all__ = [
+    "ASKING",
+    "AT_ONCE",
+    "AccessPackage",
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
@@ -51,7 +62,10 @@ __all__ = [
     "Reappearance",
     "Remediation",
     "RequestKind",
+    "RequestLetter",
+    "RequestPause",
     "RequestRecord",
+    "Restriction",
     "RightsRequest",
     "SignInCode",
     "StandingPending",

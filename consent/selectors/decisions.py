@@ -9,7 +9,8 @@ from pyroaring import BitMap
 from consent import rules
 from consent.models import ConsentDecision, Subject
 from consent.rules import DecisionKind, Standing, standing_within
-from consent.selectors.persons import rows_of, several
+from consent.selectors import restrictions
+from consent.selectors.persons import rows_of, several, whole
 from consent.selectors.standings import gathered
 from consent.selectors.subjects import erased
 from governance.legal import LegalBasis, Need, need_of
@@ -50,7 +51,8 @@ def excluded_from(
 ) -> BitMap:
     """Return those of some people whose data may not be used for a purpose at an instant.
 
-    The set form of `consent.rules.permitted`; who was erased by then is always excluded.
+    The set form of `consent.rules.permitted`; who was erased by then is always excluded, and so
+    is whose data was restricted then.
     """
     asked = BitMap(people)
     need = Need.CONSENT if explicit else need_of(LegalBasis(purpose.legal_basis))
@@ -60,8 +62,9 @@ def excluded_from(
         excluded = _saying(purpose, asked, at, yes=False)
     else:
         excluded = BitMap()
+    restricted = whole(restrictions.in_force(at).values_list("subject_id", flat=True))
     gone = erased(list(asked) if len(asked) <= FEW else None).filter(erased_at__lte=at)
-    return excluded | (asked & BitMap(gone.values_list("pk", flat=True)))
+    return excluded | (asked & (restricted | BitMap(gone.values_list("pk", flat=True))))
 
 
 def _saying(purpose: Purpose, people: BitMap, at: datetime, *, yes: bool) -> BitMap:

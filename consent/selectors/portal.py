@@ -22,7 +22,8 @@ from consent.rules import DecisionKind, Standing
 from consent.selectors import membership, requests, subjects, uses
 from consent.selectors.decisions import decided_by
 from consent.selectors.persons import rows_of
-from consent.selectors.requests import RequestState
+from consent.selectors.requests import ENDED
+from consent.selectors.restrictions import is_restricted
 from governance.models import Dataset, LegalBasis, Purpose
 from governance.selectors.rules import purposes
 from lineage.models import DatasetVersion, Run
@@ -30,7 +31,6 @@ from lineage.openlineage import RunState
 from lineage.selectors import walk
 
 LANGUAGE = "en"  # what the pages are written in; a notice in it is shown before any other
-ENDED = {RequestState.COMPLETED, RequestState.REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +170,9 @@ def positions(subject: Subject | None, at: datetime) -> list[Position]:
     known = {purpose.pk: purpose for purpose in purposes()}
     chains = {pk: _chain(pk, known) for pk in known}
     ordered = sorted(chains, key=lambda pk: [known[each].title for each in chains[pk][::-1]])
+    restricted = subject is not None and is_restricted(subject, at)
     return [
-        _position(known[pk], [said[each] for each in chains[pk]], notices.get(pk), at)
+        _position(known[pk], [said[each] for each in chains[pk]], notices.get(pk), at, restricted)
         for pk in ordered
     ]
 
@@ -187,9 +188,11 @@ def _position(
     levels: list[list[ConsentDecision]],
     notice: NoticeVersion | None,
     at: datetime,
+    restricted: bool,
 ) -> Position:
     standing = rules.standing_within(levels, at)
-    permitted = rules.permitted(LegalBasis(purpose.legal_basis), standing)
+    basis = LegalBasis(purpose.legal_basis)
+    permitted = rules.permitted(basis, standing, restricted=restricted)
     rests_on = (
         level for level in levels if level and rules.standing_within([level], at) == standing
     )

@@ -86,10 +86,11 @@ def weigh() -> int:
     if not rows:
         return 0
     weighed = Unweighed.objects.filter(pk__in=[each.pk for each in rows])
-    earliest = weighed.aggregate(at=Min("decision__decided_at"))["at"]
+    earliest = weighed.aggregate(Min("decision__decided_at"), Min("restriction__since"))
+    instants = [at for at in earliest.values() if at is not None]
     due: set[int] = set()
-    if earliest is not None:
-        since = UseAssessment.objects.filter(read_at__gte=earliest)
+    if instants:
+        since = UseAssessment.objects.filter(read_at__gte=min(instants))
         due |= set(since.values_list("run_id", flat=True))
     for row in weighed.exclude(manifest=None).select_related("manifest__version"):
         assert row.manifest is not None

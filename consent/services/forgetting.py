@@ -28,7 +28,7 @@ def forget(*, request_id: int) -> bool:
 
 def _due(requests: "QuerySet[RightsRequest]", request_id: int) -> RightsRequest | None:
     waiting = requests.select_related("subject").filter(
-        pk=request_id, planned_at__isnull=False, forgotten_at=None
+        pk=request_id, planned_at__isnull=False, forgotten_at=None, refused_at=None
     )
     found = waiting.first()
     if found is None or found.steps.exclude(state=ErasureStep.State.DONE).exists():

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from consent.models import ErasureStep, RightsRequest, Subject
+from consent.models import ErasureStep, Subject
 from consent.selectors import membership, uses
+from consent.selectors.requests import to_plan
 from consent.services.remediation import open_for
 from consent.services.requests import record
 from consent.services.subjects import hold_people
@@ -34,9 +35,8 @@ def plan(*, request_id: int) -> bool:
 
     It is about all rows of the person, and nobody is merged or parted meanwhile.
     """
-    found = RightsRequest.objects.select_for_update(of=("self",)).select_related("subject")
-    request = found.filter(planned_at=None, verified_at__isnull=False, refused_at=None)
-    due = request.filter(pk=request_id).first()
+    found = to_plan().select_for_update(of=("self",)).select_related("subject")
+    due = found.filter(pk=request_id).first()
     if due is None:
         return False
     hold_people(shared=True)

@@ -28,7 +28,19 @@ ROUTES = [*POSTS, "/api/v1/lineage", "/api/v1/lineage/batch"]
 WITHOUT_BODY = {
     path
     for path in POSTS
-    if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry", "/scans"))
+    if path.endswith(
+        (
+            "/publish",
+            "/identity",
+            "/secret",
+            "/test",
+            "/retry",
+            "/scans",
+            "/pause",
+            "/resume",
+            "/lifting",
+        )
+    )
 }
 NDJSON = "application/x-ndjson"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -141,13 +153,20 @@ class Known:
         subject = made[f"{v1}/subjects"]["uuid"]
         decision = {"purpose": key, "kind": "given", "decided_at": datetime.now(UTC).isoformat(),
                     "valid_until": None, "notice_version": None, "source": "person"}  # fmt: skip
-        request = {"subject": subject, "kind": "erasure", "identity_verified": False}
+        request = {"subject": subject, "kind": "objection", "identity_verified": False,
+                   "source": "operator", "reason": "by mail", "law": "gdpr",
+                   "purposes": [key]}  # fmt: skip
+        wrong = {"subject": subject, "kind": "rectification", "details": "my age"}
         source = {"name": key, "namespaces": [key]}
         secret = {"public_key": "", "overlap_hours": 1}
         settled = {"outcome": "by_hand", "code": "done", "reason": "by hand"}
         self.right |= {
             f"{v1}/subjects/{{uuid}}/decisions": decision, f"{v1}/requests": request,
             f"{v1}/requests/{{uuid}}/steps/{{step}}": settled,
+            f"{v1}/requests/{{uuid}}/extension": {"code": "complexity", "text": "x"},
+            f"{v1}/requests/{{uuid}}/refusal": {"ground": "art_17_3_a", "text": "x"},
+            f"{v1}/requests/{{uuid}}/correction": {"reason": "x"},
+            f"{v1}/requests/{{uuid}}/lifting-notice": {"reason": "x"},
             f"{v1}/gate/decisions/{{uuid}}/filter": {"scheme": "email", "identifiers": ["a@b.c"]},
             f"{v1}/lineage": EVENT, f"{v1}/lineage/batch": [EVENT],
             f"{v1}/lineage/dead-letters/replay": {"ids": [str(uuid4())], "code": "x"},
@@ -158,13 +177,16 @@ class Known:
         }  # fmt: skip
         signing = self.make(f"{v1}/sources", source)["id"]
         notice_version = made[f"{v1}/notices"]["uuid"]
-        asked = self.make(f"{v1}/requests", request)["id"]
+        asked = self.make(f"{v1}/requests", wrong)["id"]
         webhook = self.make(f"{v1}/webhooks", self.right[f"{v1}/webhooks"])["uuid"]
         violation = self.violation()
         self.places = {
             f"{v1}/subjects/{{uuid}}/decisions": {"uuid": subject},
-            f"{v1}/requests/{{uuid}}/identity": {"uuid": asked},
-            f"{v1}/requests/{{uuid}}/steps/{{step}}": {"uuid": asked},
+            **{
+                path: {"uuid": asked}
+                for path in POSTS
+                if path.startswith(f"{v1}/requests/{{uuid}}/")
+            },
             FILTER: {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
             f"{v1}/notices/{{uuid}}/publish": {"uuid": notice_version},
             f"{v1}/policies/{{key}}/publish": {"key": key},
