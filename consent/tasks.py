@@ -4,7 +4,15 @@ import time
 
 from celery import shared_task
 
-from consent.services import assessing, erasing, forgetting, planning, remediation, standings
+from consent.services import (
+    assessing,
+    erasing,
+    forgetting,
+    looking,
+    planning,
+    remediation,
+    standings,
+)
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
@@ -21,6 +29,12 @@ def plan(request_id: int) -> bool:
 def carry_out(dataset_id: int) -> int:
     """Do the erasure steps of a data set that are free."""
     return erasing.carry_out(dataset_id=dataset_id)
+
+
+@shared_task(name="consent.look")
+def look(dry_run_id: int) -> bool:
+    """Look at one data set for a dry run, if nobody does."""
+    return looking.look(dry_run_id=dry_run_id)
 
 
 @shared_task(name="consent.follow")

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
-from consent.selectors import requests
+from consent.selectors import planned, requests
 from consent.selectors.standings import to_fold
 from deploy.celery import application
 from governance import tasks as governance_tasks
@@ -37,6 +37,7 @@ STEP = 200
 DAY_SECONDS = 24 * 3600.0
 _PAUSES = {
     consent_tasks.carry_out.name: STEP_NUDGE_SECONDS,
+    consent_tasks.look.name: STEP_NUDGE_SECONDS,
     lineage_tasks.let_go.name: DAY_SECONDS,
     consent_tasks.assess.name: ASSESS_SECONDS,
 }
@@ -63,6 +64,7 @@ class Sweeper:
         for task, rows in (
             (governance_tasks.deliver_webhook, webhooks.to_deliver()),
             (consent_tasks.plan, requests.to_plan()),
+            (consent_tasks.look, planned.looks_to_do()),
             (consent_tasks.follow, requests.to_observe()),
         ):
             found += self._tell(task, [(pk,) for pk in rows.values_list("pk", flat=True)[:STEP]])

@@ -23,6 +23,7 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.plans import DryRun, ErasurePlan, PlanApproval, PlanRejection
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
@@ -31,7 +32,9 @@ __all__ = [
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
+    "DryRun",
     "ErasureBatch",
+    "ErasurePlan",
     "ErasureStep",
     "GateDecision",
     "GateInput",
@@ -41,6 +44,8 @@ __all__ = [
     "MembershipSpan",
     "Notice",
     "NoticeVersion",
+    "PlanApproval",
+    "PlanRejection",
     "PurposeFold",
     "PurposeStanding",
     "Reappearance",

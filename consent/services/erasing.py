@@ -8,7 +8,7 @@ tokens outdated and changes nothing.
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from consent.connectors import connector_for
 from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
+from consent.selectors.places import Obstacle, obstacle
 from consent.selectors.subjects import digest_of
 from consent.services import stays
 from consent.services.claims import (
@@ -33,6 +34,7 @@ from consent.services.claims import (
 from consent.services.requests import Told, record_many
 from governance.models import Dataset, Storage
 from governance.selectors.registry import address_of
+from lineage.selectors.transparency import Certainty
 from lineage.services.versions import record_erasure
 
 logger = logging.getLogger(__name__)
@@ -50,13 +52,22 @@ class RowsRemainError(ConnectorError):
 class NoStorageError(ConnectorError):
     """Nobody has said where the data set lies."""
 
-    code = "no_storage"
+    code = str(Obstacle.NO_STORAGE)
+
+
+class UnknownUpstreamError(NoStorageError):
+    """Nobody is known to have written the data set, and nobody has registered it.
+
+    It may hold anybody, so it cannot be called clean before somebody has looked.
+    """
+
+    code = str(Obstacle.UNKNOWN_UPSTREAM)
 
 
 class StorageDisabledError(ConnectorError):
     """An operator has switched the storage off."""
 
-    code = "storage_disabled"
+    code = str(Obstacle.STORAGE_DISABLED)
 
 
 class IdentifierMissingError(ConnectorError):
@@ -106,8 +117,14 @@ def _most_together(dataset: Dataset) -> int:
 
 def _erase(batch: Batch, dataset: Dataset) -> int:
     steps = batch.steps()
-    place = _place(dataset, steps)
-    wanted, unknown = _people(steps, dataset.subject_scheme)
+    place = place_of(
+        dataset,
+        step=str(steps[0].uuid) if len(steps) == 1 else "",
+        unknown=all(each.certainty == Certainty.UNKNOWN for each in steps),
+    )
+    wanted, unknown = people_of(
+        {each.pk: each.request.subject_id for each in steps}, dataset.subject_scheme
+    )
     if unknown and place.kind != Storage.Kind.MANUAL:
         error = IdentifierMissingError(
             f"the person is not known by {dataset.subject_scheme}: add it, or settle it by hand"
@@ -117,44 +134,50 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         if not batch.tokens:
             return 0
     connector = connector_for(place.kind)
-    found = _read(connector, place, dataset.subject_scheme, wanted)
+    found = read(connector, place, dataset.subject_scheme, wanted)
     remember_located(batch, found.rows)
     erased = connector.erase(place, found.values)
     remaining: Mapping[int, int] = {}
     if connector.verify(place, found.values):
-        remaining = _read(connector, place, dataset.subject_scheme, wanted).rows
+        remaining = read(connector, place, dataset.subject_scheme, wanted).rows
         reason = "rows are still there after erasing: it is tried again"
         put_off(batch.only(remaining), RowsRemainError.code, reason, retryable=True)
     return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased)
 
 
-def _place(dataset: Dataset, steps: Collection[ErasureStep]) -> Place:
-    storage = dataset.storage
-    by_hand = storage is not None and storage.kind == Storage.Kind.MANUAL
-    if storage is None or not (dataset.subject_column or by_hand):
-        raise NoStorageError("register the storage and the subject column, or settle it by hand")
-    if not storage.enabled:
+def place_of(dataset: Dataset, *, step: str = "", unknown: bool = False) -> Place:
+    """Return where a data set lies, or raise what stands in the way as it is registered.
+
+    ``unknown`` says that nobody answers for what it holds.
+    """
+    storage, found = dataset.storage, obstacle(dataset)
+    if storage is None or found is Obstacle.NO_STORAGE:
+        error = UnknownUpstreamError if unknown else NoStorageError
+        raise error("register the storage and the subject column, or settle it by hand")
+    if found is Obstacle.STORAGE_DISABLED:
         raise StorageDisabledError("the storage is switched off: switch it on again")
     return Place(
         storage.kind, address_of(storage), dataset.location, dataset.subject_column,
-        options=dataset.erasure_options,
-        step=str(next(iter(steps)).uuid) if len(steps) == 1 else "",
+        options=dataset.erasure_options, step=step,
     )  # fmt: skip
 
 
-def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[dict[bytes, set[int]], set[int]]:
-    """Return whose digest is looked for by which steps, and the steps that have none."""
+def people_of(subjects: Mapping[int, int], scheme: str) -> tuple[dict[bytes, set[int]], set[int]]:
+    """Return whose digest is looked for by which steps, and the steps that have none.
+
+    ``subjects`` are the people by step.
+    """
     of: defaultdict[int, set[int]] = defaultdict(set)
-    for step in steps:
-        of[step.request.subject_id].add(step.pk)
+    for step, subject in subjects.items():
+        of[subject].add(step)
     known = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
     wanted: defaultdict[bytes, set[int]] = defaultdict(set)
     for digest, subject in known.values_list("digest", "subject_id"):
         wanted[bytes(digest)] |= of[subject]
-    return dict(wanted), {step.pk for step in steps}.difference(*wanted.values())
+    return dict(wanted), subjects.keys() - set().union(*wanted.values())
 
 
-def _read(
+def read(
     connector: Connector, place: Place, scheme: str, wanted: Mapping[bytes, set[int]]
 ) -> Reading:
     """Find the people in the data set, and count their rows.
