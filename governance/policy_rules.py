@@ -94,7 +94,8 @@ class Demand:
             found.append(f"Data is kept for at most {self.retention_days} days.")
         if self.approvals:
             who = "one person has" if self.approvals == 1 else "two different people have"
-            found.append(f"Before anything is erased, {who} to approve the plan.")
+            what = f"data about {', '.join(sorted(self.categories))}" if self.categories else "data"
+            found.append(f"Before {what} is erased, {who} to approve the plan.")
         return found
 
 

@@ -6,6 +6,7 @@ from consent.api import (
     gate,
     membership,
     notices,
+    plans,
     receipts,
     request_urls,
     subjects,
@@ -19,5 +20,6 @@ urlpatterns = [
     *membership.urlpatterns,
     *gate.urlpatterns,
     *request_urls.urlpatterns,
+    *plans.urlpatterns,
     *assessments.urlpatterns,
 ]

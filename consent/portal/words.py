@@ -123,8 +123,8 @@ STEP_STATE = {
 BLOCKED = {
     "no_storage": "Nobody has told us yet where this data set lies. Somebody has to, or erase it "
     "by hand and say so.",
-    "unknown_upstream": "Nobody has told us yet who wrote this data set, or whom it holds. Somebody "
-    "has to look, since we do not count what we do not know as a no.",
+    "unknown_upstream": "Nobody has told us yet who wrote this data set, or whom it holds. "
+    "Somebody has to look, since we do not count what we do not know as a no.",
     "storage_disabled": "The place where it lies is switched off. It is tried again once that is "
     "switched on.",
     "storage_unreachable": "The place where it lies does not answer.",

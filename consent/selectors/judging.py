@@ -73,7 +73,7 @@ class Review:
 
 
 def review(*, categories: Collection[str], at: datetime) -> Review:
-    """Judge an erasure of data of these categories as of an instant: the strictest policy counts."""
+    """Judge an erasure of data of these categories as of an instant, by the strictest policy."""
     asked = {
         f"{version.policy.key} {version.number}": max(
             (each.approvals_for(categories) for each in demands_of_published(version.rules)),

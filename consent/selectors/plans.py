@@ -83,6 +83,16 @@ class Plan:
         }
 
 
+def same_work(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two plans do the same to the same data sets.
+
+    Models are none of it: a plan does nothing to them, and those that are trained meanwhile are
+    found by themselves.
+    """
+    names = (one.keys() | other.keys()) - {"models"}
+    return all(one.get(name) == other.get(name) for name in names)
+
+
 def digest_of(content: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a plan's content as canonical JSON (RFC 8785), in hexadecimal."""
     return hashlib.sha256(rfc8785.dumps(dict(content))).hexdigest()
@@ -223,25 +233,26 @@ def _place(dataset: Dataset) -> dict[str, Any]:
 
 
 def _models(affected: list[uses.Use]) -> list[dict[str, Any]]:
-    """Name the model versions, the latest first, each with a shortest way from the data to it.
+    """Name the model versions, the latest first, with a shortest way from the data to them.
 
-    Of very many the ways are left out: the plan is read by people, and each is told on demand.
+    Of each model the latest version has its way told: those of the others are much the same, and
+    each can be asked for.
     """
-    ways = {each.model_version.pk: each.way for each in affected[:MOST_WAYS]}
-    steps = {pk for way in ways.values() for pk in way}
-    names = dict(zip(sorted(steps), walk.described(sorted(steps)), strict=True))
-    shown = []
+    latest: dict[int, uses.Use] = {}
     for each in affected:
-        made = each.model_version
-        way = [names[pk].name for pk in reversed(ways.get(made.pk, ()))]
-        shown.append(
-            {
-                "model_version": str(made.uuid),
-                "namespace": made.model.dataset.namespace,
-                "name": made.model.dataset.name,
-                "version": made.version.declared,
-                "certainty": str(each.certainty),
-                "way": way,
-            }
-        )
-    return shown
+        latest.setdefault(each.model_version.model_id, each)
+    ways = {each.model_version.pk: each.way[::-1] for each in list(latest.values())[:MOST_WAYS]}
+    steps = sorted({pk for way in ways.values() for pk in way})
+    names = dict(zip(steps, walk.described(steps), strict=True))
+    return [
+        {
+            "model_version": str(made.uuid),
+            "namespace": made.model.dataset.namespace,
+            "name": made.model.dataset.name,
+            "version": made.version.declared,
+            "certainty": str(each.certainty),
+            "way": [names[pk].name for pk in ways.get(made.pk, ())],
+        }
+        for each in affected
+        for made in [each.model_version]
+    ]

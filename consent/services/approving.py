@@ -1,9 +1,9 @@
 """Approve a plan before anything is touched, or reject it so that another is made.
 
-Whoever approves says by its digest which plan they read. What it says is drawn again in the same
-transaction: if anything has changed since, nobody's approval counts and there is a new plan to
-read. The request's row is locked meanwhile, so the last approval that is needed releases the
-steps once, whoever else presses at the same moment.
+Whoever approves says by its digest which plan they read. It is drawn again in the same
+transaction: if what would be done to data has changed since, nobody's approval counts and there is
+a new plan to read. The request's row is locked meanwhile, so the last approval that is needed
+releases the steps once, whoever else presses at the same moment.
 """
 
 from django.db import transaction
@@ -58,7 +58,7 @@ def _approve(request_id: int, digest: str, by: str) -> ErasurePlan | None:
         raise PlanChangedError("this is not the plan as it is now: read it again")
     if plan.approved_by.filter(by=by).exists():
         raise ApprovedAlreadyError("you have approved this plan already; somebody else has to")
-    if plans.digest_of(plans.drawn(plan.request.subject).content()) != plan.digest:
+    if not plans.same_work(plan.content, plans.drawn(plan.request.subject).content()):
         _replace(plan, by="", reason=_CHANGED)
         return None
     PlanApproval.objects.create(plan=plan, by=by)
