@@ -25,8 +25,9 @@ POSTS = [
 ]  # fmt: skip
 ROUTES = [*POSTS, "/api/v1/lineage", "/api/v1/lineage/batch"]
 WITHOUT_BODY = {
-    path for path in POSTS if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry"))
-}
+    path for path in POSTS
+    if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry", "/dry-run"))
+}  # fmt: skip
 NDJSON = "application/x-ndjson"
 MEMBERS = "/api/v1/datasets/{uuid}/members"
 
@@ -137,10 +138,14 @@ class Known:
         request = {"subject": subject, "kind": "erasure", "identity_verified": False}
         source = {"name": key, "namespaces": [key]}
         secret = {"public_key": "", "overlap_hours": 1}
-        settled = {"outcome": "by_hand", "code": "done", "reason": "by hand"}
+        settled = {"outcome": "by_hand", "code": "done", "reason": "by hand", "evidence": "x",
+                   "document_sha256": "0" * 64}  # fmt: skip
+        plan = f"{v1}/requests/{{uuid}}/plan"
         self.right |= {
             f"{v1}/subjects/{{uuid}}/decisions": decision, f"{v1}/requests": request,
             f"{v1}/requests/{{uuid}}/steps/{{step}}": settled,
+            f"{plan}/approvals": {"digest": "0" * 64},
+            f"{plan}/rejections": {"digest": "0" * 64, "reason": "x"},
             f"{v1}/gate/decisions/{{uuid}}/filter": {"scheme": "email", "identifiers": ["a@b.c"]},
             f"{v1}/lineage": EVENT, f"{v1}/lineage/batch": [EVENT],
             f"{v1}/lineage/dead-letters/replay": {"ids": [str(uuid4())], "code": "x"},
@@ -158,6 +163,10 @@ class Known:
             f"{v1}/subjects/{{uuid}}/decisions": {"uuid": subject},
             f"{v1}/requests/{{uuid}}/identity": {"uuid": asked},
             f"{v1}/requests/{{uuid}}/steps/{{step}}": {"uuid": asked},
+            f"{v1}/requests/{{uuid}}/steps/{{step}}/retry": {"uuid": asked},
+            **{
+                f"{plan}/{each}": {"uuid": asked} for each in ("approvals", "rejections", "dry-run")
+            },
             f"{v1}/gate/decisions/{{uuid}}/filter": {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
             f"{v1}/notices/{{uuid}}/publish": {"uuid": notice_version},
             f"{v1}/policies/{{key}}/publish": {"key": key},
