@@ -86,7 +86,7 @@ class SettleIn(serializers.Serializer[Any]):
         max_length=2000, default="", allow_blank=True, help_text="how it was done; stays inside"
     )
     document_sha256 = serializers.RegexField(
-        r"^[0-9a-fA-F]{64}$", default="", help_text="of a document that shows it"
+        r"^[0-9a-fA-F]{64}$", required=False, help_text="of a document that shows it"
     )
 
 

@@ -73,40 +73,41 @@ def _edges(datasets: Collection[int]) -> list[Edge]:
     flows is read as `lineage_sources` reads it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH masks AS MATERIALIZED (
-                SELECT DISTINCT f.run_id, f.input_id, f.output_id FROM lineage_flow f
-                 WHERE f.masked AND f.input_id = ANY(%(datasets)s)
-                   AND (SELECT bool_and(s.masked) FROM lineage_sources(f.run_id, f.output_id) s
-                         WHERE s.dataset_id = f.input_id))
-            SELECT input, output, bool_and(masked) FROM (
-                SELECT i.dataset_id AS input, w.dataset_id AS output, m.run_id IS NOT NULL AS masked
-                  FROM lineage_runinput i
-                  JOIN lineage_datasetversion w ON w.run_id = i.run_id
-                  LEFT JOIN masks m ON m.run_id = i.run_id AND m.input_id = i.dataset_id
-                                   AND m.output_id = w.dataset_id
-                 WHERE i.dataset_id = ANY(%(datasets)s)
-                UNION ALL
-                SELECT f.input_id, f.output_id, m.run_id IS NOT NULL FROM lineage_flow f
-                  LEFT JOIN masks m USING (run_id, input_id, output_id)
-                 WHERE f.input_id = ANY(%(datasets)s)
-                UNION ALL
-                SELECT d.input_id, d.output_id, d.masked FROM lineage_design d
-                 WHERE d.input_id = ANY(%(datasets)s) AND d.output_id IS NOT NULL
-                UNION ALL
-                SELECT above.dataset_id, below.dataset_id, k.masked
-                  FROM lineage_datasetversion above
-                  JOIN lineage_keptedge k ON k.parent_id = above.id
-                  JOIN lineage_datasetversion below ON below.id = k.child_id
-                 WHERE above.dataset_id = ANY(%(datasets)s)
-                UNION ALL
-                SELECT mine.dataset_id, other.dataset_id, false FROM lineage_identity mine
-                  JOIN lineage_identity other USING (identity)
-                 WHERE mine.dataset_id = ANY(%(datasets)s)) AS edge
-             WHERE output = ANY(%(datasets)s)
-             GROUP BY input, output
-            """,
-            {"datasets": list(datasets)},
-        )
+        cursor.execute(_EDGES, {"datasets": list(datasets)})
         return list(cursor.fetchall())
+
+
+# A run that says several things of a flow masks it if what stands says so of all of it.
+_EDGES = """
+    WITH masks AS MATERIALIZED (
+        SELECT DISTINCT f.run_id, f.input_id, f.output_id FROM lineage_flow f
+         WHERE f.masked AND f.input_id = ANY(%(datasets)s)
+           AND (SELECT bool_and(s.masked) FROM lineage_sources(f.run_id, f.output_id) s
+                 WHERE s.dataset_id = f.input_id))
+    SELECT input, output, bool_and(masked) FROM (
+        SELECT i.dataset_id AS input, w.dataset_id AS output, m.run_id IS NOT NULL AS masked
+          FROM lineage_runinput i
+          JOIN lineage_datasetversion w ON w.run_id = i.run_id
+          LEFT JOIN masks m ON m.run_id = i.run_id AND m.input_id = i.dataset_id
+                           AND m.output_id = w.dataset_id
+         WHERE i.dataset_id = ANY(%(datasets)s)
+        UNION ALL
+        SELECT f.input_id, f.output_id, m.run_id IS NOT NULL FROM lineage_flow f
+          LEFT JOIN masks m USING (run_id, input_id, output_id)
+         WHERE f.input_id = ANY(%(datasets)s)
+        UNION ALL
+        SELECT d.input_id, d.output_id, d.masked FROM lineage_design d
+         WHERE d.input_id = ANY(%(datasets)s) AND d.output_id IS NOT NULL
+        UNION ALL
+        SELECT above.dataset_id, below.dataset_id, k.masked
+          FROM lineage_datasetversion above
+          JOIN lineage_keptedge k ON k.parent_id = above.id
+          JOIN lineage_datasetversion below ON below.id = k.child_id
+         WHERE above.dataset_id = ANY(%(datasets)s)
+        UNION ALL
+        SELECT mine.dataset_id, other.dataset_id, false FROM lineage_identity mine
+          JOIN lineage_identity other USING (identity)
+         WHERE mine.dataset_id = ANY(%(datasets)s)) AS edge
+     WHERE output = ANY(%(datasets)s)
+     GROUP BY input, output
+"""

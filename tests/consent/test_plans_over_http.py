@@ -207,7 +207,7 @@ def test_the_queue_of_a_state_holds_what_stands_there(lake, state):
     made.asked(made.person(made.BOB))
     made.reviewed()
     made.asked()
-    everything = {r for r in RightsRequest.objects.all()}
+    everything = set(RightsRequest.objects.all())
     there = {r for r in everything if requests.standing_of(r).state == state}
     assert len(there) == 1
     assert set(queues.requests_in(state)) == there
