@@ -39,11 +39,16 @@ class LeftAlone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A data set to erase from. ``code`` is what stands in the way as things are, or empty."""
+    """A data set to erase from; ``position`` follows the flows, sources first.
+
+    What does not flow into each other may have one position: nothing there waits for the other.
+    ``code`` is what stands in the way as things are, or empty.
+    """
 
     dataset: Dataset
     certainty: Certainty
-    code: str = ""
+    position: int
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,7 @@ class _Found:
 
     def steps(self) -> list[PlannedStep]:
         return [
-            PlannedStep(each, self.certainty(pk), self._code(pk, each))
+            PlannedStep(each, self.certainty(pk), self.below.depth.get(pk, 0), self._code(pk, each))
             for pk, each in self.ordered()
             if self.why_left(pk) is None
         ]

@@ -35,10 +35,10 @@ def plan(*, request_id: int) -> bool:
     released_at = None if made.approvals else now
     ErasureStep.objects.bulk_create(
         ErasureStep(
-            request=due, dataset=each.dataset, certainty=each.certainty, position=position,
+            request=due, dataset=each.dataset, certainty=each.certainty, position=each.position,
             released_at=released_at, **_state(each),
         )
-        for position, each in enumerate(drawn.steps)
+        for each in drawn.steps
     )  # fmt: skip
     due.planned_at = now
     due.save(update_fields=["planned_at"])

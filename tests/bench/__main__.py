@@ -24,7 +24,16 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
     django.setup()
 
-    from tests.bench import applying, asking, backlog, gating, lineage, memberships, planning
+    from tests.bench import (
+        applying,
+        asking,
+        backlog,
+        erasing,
+        gating,
+        lineage,
+        memberships,
+        planning,
+    )
     from tests.bench.place import own_database
 
     groups = (
@@ -33,6 +42,7 @@ def main() -> None:
          asking.models_by_dataset_http, planning.erasure_plan),
         (memberships.manifest_load, memberships.bytes_per_membership, memberships.my_models),
         (gating.gate_filter, gating.gate_exclusions),
+        (erasing.erasure,),
     )  # fmt: skip
 
     wanted = sys.argv[1:]

@@ -132,7 +132,8 @@ def test_what_changed_after_it_was_read_is_not_approved_but_planned_anew(lake, c
     assert second.plan.digest != first.digest
     assert [(each.by, each.plan) for each in second.rejected] == [("", first)]
     names = [each["name"] for each in second.plan.content["steps"]]
-    assert list(request.steps.order_by("position").values_list("dataset__name", flat=True)) == names
+    ordered = request.steps.order_by("position", "pk")
+    assert list(ordered.values_list("dataset__name", flat=True)) == names
     assert not requests.steps_to_do().exists()
     for by in ("staff:1", "staff:2"):
         approve(request=request, digest=second.plan.digest, by=by)
