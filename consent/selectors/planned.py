@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from consent.models import DryRun, ErasurePlan, PlanApproval, PlanRejection, RightsRequest
+from consent.models import (
+    DryRun,
+    ErasurePlan,
+    ErasureStep,
+    PlanApproval,
+    PlanRejection,
+    RightsRequest,
+)
 from governance.errors import NotFoundError
 
 
@@ -33,8 +40,8 @@ class Planned:
 
     @property
     def looking(self) -> bool:
-        """Say whether the dry run goes on."""
-        return any(each.finished_at is None for each in self.looks.values())
+        """Say whether the dry run goes on; a plan that is decided ends it."""
+        return self.waits and any(each.finished_at is None for each in self.looks.values())
 
     def steps(self) -> list[dict[str, Any]]:
         """Return the steps of the content, each with what the dry run found there, or nothing."""
@@ -66,14 +73,13 @@ def planned(request: RightsRequest) -> Planned:
     )
 
 
-def waiting() -> "QuerySet[ErasurePlan]":
-    """Return the plans that have to be approved before anything is touched."""
-    found = ErasurePlan.objects.filter(approvals__gt=0, rejection=None)
-    return found.annotate(given=Count("approved_by")).filter(given__lt=F("approvals"))
+def looks_open() -> "QuerySet[DryRun]":
+    """Return the looks that have no answer yet and need one: of plans that are not decided."""
+    undecided = ErasureStep.objects.filter(request=OuterRef("plan__request"), released_at=None)
+    return DryRun.objects.filter(Exists(undecided), finished_at=None, plan__rejection=None)
 
 
 def looks_to_do() -> "QuerySet[DryRun]":
-    """Return the looks of dry runs that can be claimed now; none of a plan that was decided."""
+    """Return the looks that can be claimed now."""
     free = Q(lease_until=None) | Q(lease_until__lt=Now())
-    undecided = waiting().values("pk")
-    return DryRun.objects.filter(free, finished_at=None, plan__in=undecided).order_by("pk")
+    return looks_open().filter(free).order_by("pk")

@@ -8,13 +8,13 @@ from typing import Any
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
 from consent.models import (
-    DryRun,
     ErasureStep,
     Reappearance,
     Remediation,
     RightsRequest,
     Violation,
 )
+from consent.selectors import planned
 from consent.selectors.requests import RequestState
 from governance.models import WebhookDelivery, WebhookEndpoint
 
@@ -52,7 +52,7 @@ def queues() -> list[Queue]:
     return [
         *_of_requests(),
         *_of_steps(),
-        _queue("dry_runs", "open", DryRun.objects.filter(finished_at=None), "asked_at"),
+        _queue("dry_runs", "open", planned.looks_open(), "asked_at"),
         _queue("remediations", "open", Remediation.objects.filter(closed_at=None), "opened_at"),
         _queue("violations", "open", Violation.objects.filter(resolved_at=None), "opened_at"),
         _queue(

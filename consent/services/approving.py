@@ -87,7 +87,7 @@ def waiting_plan(request_id: int) -> ErasurePlan:
     """Lock a request and return its plan that waits for approval."""
     request = RightsRequest.objects.select_for_update().select_related("subject").get(pk=request_id)
     plan = planned.current(request)
-    if plan is None or not planned.waiting().filter(pk=plan.pk).exists():
+    if plan is None or plan.approved_by.count() >= plan.approvals:
         raise PlanNotWaitingError("there is no plan here that waits for approval")
     plan.request = request
     return plan

@@ -20,7 +20,7 @@ from consent.selectors import planned, plans, requests
 from consent.selectors.certificates import certificate
 from consent.selectors.requests import RequestState
 from consent.services import erasing, forgetting, looking, planning
-from consent.services.approving import PlanNotWaitingError
+from consent.services.approving import PlanNotWaitingError, approve, reject
 from consent.services.requests import open_erasure, settle_step
 from governance.models import Dataset, Storage
 from governance.services.registry import register_dataset, register_storage
@@ -257,6 +257,21 @@ def test_a_dry_run_that_goes_on_is_not_begun_again_and_an_ended_one_is(lake):
     assert planned.planned(request).looking
     told = RequestRecord.objects.filter(request=request, kind="erasure.dry_run")
     assert told.count() == 2
+
+
+def test_a_plan_that_was_decided_is_looked_at_no_more(lake):
+    made.reviewed()
+    request = made.asked()
+    looking.ask(request=request, by="staff:1")
+    due = DryRun.objects.get(dataset=lake.patients)
+    second = reject(request=request, digest=made.digest(request), by="staff:1", reason="again")
+    assert looking.look(dry_run_id=due.pk) is False
+    looking.ask(request=request, by="staff:1")
+    assert planned.looks_to_do().count() == 4
+    approve(request=request, digest=second.digest, by="staff:1")
+    assert not planned.looks_to_do().exists()
+    assert not planned.planned(request).looking
+    assert set(DryRun.objects.values_list("attempt", "finished_at")) == {(0, None)}
 
 
 def test_a_look_is_one_worker_s_until_its_lease_ends_and_a_late_answer_is_not_kept(lake):
