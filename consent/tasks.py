@@ -11,6 +11,7 @@ from consent.services import (
     looking,
     planning,
     remediation,
+    rotating,
     standings,
 )
 
@@ -74,4 +75,16 @@ def fold() -> int:
         if not step:
             break
         done += step
+    return done
+
+
+@shared_task(name="consent.move_up")
+def move_up() -> int:
+    """Move people up to the newest key, until nothing waits, another is at it or time is up."""
+    ends, done, after = time.monotonic() + SECONDS_A_MESSAGE, 0, 0
+    while time.monotonic() < ends:
+        moved = rotating.move_up(after=after)
+        if moved is None or not moved.rows:
+            break
+        done, after = done + moved.rows, moved.last
     return done

@@ -12,7 +12,7 @@ KEPT = {
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0012_standings"),
+        ("consent", "0014_digest_key_versions"),
         ("governance", "0008_special_basis"),
         ("lineage", "0009_training_runs"),
     ]

@@ -16,6 +16,7 @@ from consent.models.erasure import (
     RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
+from consent.models.identifier_keys import IdentifierKey
 from consent.models.membership import (
     Manifest,
     MembershipBlock,
@@ -38,6 +39,7 @@ __all__ = [
     "ErasureStep",
     "GateDecision",
     "GateInput",
+    "IdentifierKey",
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",

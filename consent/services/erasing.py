@@ -8,7 +8,7 @@ tokens outdated and changes nothing.
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +20,8 @@ from consent.connectors import connector_for
 from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
+from consent.selectors.identifier_keys import digests_at, moved_up
 from consent.selectors.places import Obstacle, obstacle
-from consent.selectors.subjects import digest_of
 from consent.services import stays
 from consent.services.claims import (
     Batch,
@@ -85,6 +85,25 @@ class Reading:
 
     values: frozenset[str]
     rows: Mapping[int, int] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Wanted:
+    """Who is looked for: which steps by which digest, all made by one version of the key.
+
+    That stays right while the rows they came from are moved up: nothing is compared with rows.
+    """
+
+    version: int
+    steps: Mapping[bytes, set[int]]
+
+    def by(self, scheme: str, value: str) -> Collection[int]:
+        """Return the steps that look for a value; none for one that can identify nobody."""
+        try:
+            [digest] = digests_at(self.version, scheme, [value])
+        except IdentifierMalformedError:
+            return ()
+        return self.steps.get(digest, ())
 
 
 def carry_out(*, dataset_id: int) -> int:
@@ -162,7 +181,7 @@ def place_of(dataset: Dataset, *, step: str = "", unknown: bool = False) -> Plac
     )  # fmt: skip
 
 
-def people_of(subjects: Mapping[int, int], scheme: str) -> tuple[dict[bytes, set[int]], set[int]]:
+def people_of(subjects: Mapping[int, int], scheme: str) -> tuple[Wanted, set[int]]:
     """Return whose digest is looked for by which steps, and the steps that have none.
 
     ``subjects`` are the people by step.
@@ -170,16 +189,17 @@ def people_of(subjects: Mapping[int, int], scheme: str) -> tuple[dict[bytes, set
     of: defaultdict[int, set[int]] = defaultdict(set)
     for step, subject in subjects.items():
         of[subject].add(step)
-    known = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
+    found = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
+    known = list(found.values_list("digest", "key_version", "subject_id"))
+    newest = max((version for _, version, _ in known), default=1)
     wanted: defaultdict[bytes, set[int]] = defaultdict(set)
-    for digest, subject in known.values_list("digest", "subject_id"):
-        wanted[bytes(digest)] |= of[subject]
-    return dict(wanted), subjects.keys() - set().union(*wanted.values())
+    for kept, version, subject in known:
+        [digest] = moved_up([bytes(kept)], version, newest)
+        wanted[digest] |= of[subject]
+    return Wanted(newest, dict(wanted)), subjects.keys() - set().union(*wanted.values())
 
 
-def read(
-    connector: Connector, place: Place, scheme: str, wanted: Mapping[bytes, set[int]]
-) -> Reading:
+def read(connector: Connector, place: Place, scheme: str, wanted: Wanted) -> Reading:
     """Find the people in the data set, and count their rows.
 
     The subject column is read and each value digested, because only the digest is spelled one
@@ -189,19 +209,11 @@ def read(
     rows: Counter[int] = Counter()
     for batch in connector.members(place):
         for value, times in Counter(batch).items():
-            steps = wanted.get(_digest_or_nothing(scheme, value), ())
+            steps = wanted.by(scheme, value)
             if steps:
                 values.add(value)
                 rows.update(dict.fromkeys(steps, times))
     return Reading(frozenset(values), rows)
-
-
-def _digest_or_nothing(scheme: str, value: str) -> bytes:
-    """Return a value's digest; one that can identify nobody has an empty one."""
-    try:
-        return digest_of(scheme, value)
-    except IdentifierMalformedError:
-        return b""
 
 
 @transaction.atomic
