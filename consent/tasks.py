@@ -1,13 +1,31 @@
 """What the worker does for rights requests; a message carries an id and may be lost or doubled."""
 
+import logging
 import time
 
 from celery import shared_task
 
-from consent.services import assessing, erasing, forgetting, planning, remediation, standings
+from consent.journal import JournalDamagedError, JournalUnavailableError
+from consent.services import (
+    assessing,
+    erasing,
+    forgetting,
+    planning,
+    reappearances,
+    remediation,
+    standings,
+)
+
+logger = logging.getLogger(__name__)
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
+
+
+@shared_task(name="consent.reopen")
+def reopen(tombstone_id: int) -> int:
+    """Open the erasure of somebody whose data came back, if nothing sees to that yet."""
+    return len(reappearances.reopen(tombstone_id=tombstone_id))
 
 
 @shared_task(name="consent.plan")
@@ -25,8 +43,14 @@ def carry_out(dataset_id: int) -> int:
 
 @shared_task(name="consent.follow")
 def follow(request_id: int) -> int:
-    """Destroy the keys if nothing is left to erase, and look at the models again."""
-    forgetting.forget(request_id=request_id)
+    """Destroy the keys if nothing is left to erase, and look at the models again.
+
+    Where the journal of erasures cannot be written nobody is forgotten; the sweeper sends again.
+    """
+    try:
+        forgetting.forget(request_id=request_id)
+    except (JournalUnavailableError, JournalDamagedError) as error:
+        logger.error("nobody can be forgotten (%s): %s", error.code, error.message)
     return remediation.observe(request_id=request_id)
 
 

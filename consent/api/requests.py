@@ -63,6 +63,7 @@ class RequestOut(serializers.Serializer[requests.Standing]):
 
     id = serializers.UUIDField(source="request.uuid")
     kind = serializers.CharField(source="request.kind")
+    source = serializers.CharField(source="request.source")  # type: ignore[assignment]
     state = serializers.CharField()
     received_at = serializers.DateTimeField(source="request.received_at")
     due_at = serializers.DateTimeField(source="request.due_at")

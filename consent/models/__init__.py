@@ -13,6 +13,7 @@ from consent.models.erasure import (
     Remediation,
     RequestKind,
     RequestRecord,
+    RequestSource,
     RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
@@ -23,6 +24,7 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.revivals import JournalLine, Revival
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
@@ -35,6 +37,7 @@ __all__ = [
     "ErasureStep",
     "GateDecision",
     "GateInput",
+    "JournalLine",
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",
@@ -47,6 +50,8 @@ __all__ = [
     "Remediation",
     "RequestKind",
     "RequestRecord",
+    "RequestSource",
+    "Revival",
     "RightsRequest",
     "SignInCode",
     "StandingPending",

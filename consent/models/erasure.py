@@ -24,6 +24,13 @@ class RequestKind(models.TextChoices):
     OBJECTION = "objection", "objection, Art. 21"
 
 
+class RequestSource(models.TextChoices):
+    """Who opened a request."""
+
+    PERSON = "person", "the person, or who speaks for them"
+    AUTOMATIC = "automatic", "the service: what was erased has come back"
+
+
 class RightsRequest(models.Model):
     """A person's request. Instants say what has happened; the state follows from them.
 
@@ -35,6 +42,9 @@ class RightsRequest(models.Model):
     uuid = public_id()
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="requests")
     kind = models.TextField(choices=RequestKind.choices)
+    source = models.TextField(
+        choices=RequestSource.choices, default=RequestSource.PERSON, db_default="person"
+    )
     idempotency_key = models.UUIDField()
     received_at = models.DateTimeField(db_default=Now())
     due_at = models.DateTimeField()
@@ -53,6 +63,10 @@ class RightsRequest(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(kind__in=RequestKind.values), name="consent_request_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(source="person") | Q(source="automatic", verified_at__isnull=False),
+                name="consent_request_source_known",
             ),
             models.CheckConstraint(
                 condition=Q(due_at__gt=F("received_at")), name="consent_request_due_later"

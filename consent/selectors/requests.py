@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from consent.models import ErasureStep, Remediation, RequestKind, RightsRequest
+from consent.models import ErasureStep, Remediation, RequestKind, RightsRequest, Subject
 from governance.errors import NotFoundError
 from lineage.models import Provenance
 
@@ -134,12 +134,24 @@ def to_observe() -> "QuerySet[RightsRequest]":
     open_now = RightsRequest.objects.filter(
         kind=RequestKind.ERASURE, planned_at__isnull=False, completion_recorded_at=None
     )
+    unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
+    unseen |= forgettable()
+    return open_now.filter(unseen).order_by("due_at", "pk")
+
+
+def forgettable() -> Q:
+    """Return the condition that a planned erasure has nothing left to erase, and waits for that."""
     parts = ErasureStep.objects.filter(request=OuterRef("pk"))
     kept = parts.filter(outcome=ErasureStep.Outcome.EXEMPT)
-    forgettable = Q(forgotten_at=None) & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
-    unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    unseen |= forgettable
-    return open_now.filter(unseen).order_by("due_at", "pk")
+    planned = Q(forgotten_at=None, planned_at__isnull=False)
+    return planned & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
+
+
+def needs_identifiers(subject: Subject) -> bool:
+    """Say whether any erasure of a person has still to look for them."""
+    mine = RightsRequest.objects.filter(subject=subject, kind=RequestKind.ERASURE, refused_at=None)
+    undone = ErasureStep.objects.filter(request__in=mine).exclude(state=ErasureStep.State.DONE)
+    return mine.filter(verified_at__isnull=False, planned_at=None).exists() or undone.exists()
 
 
 def step_of(standing: Standing, uuid: UUID) -> ErasureStep:

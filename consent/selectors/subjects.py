@@ -4,10 +4,17 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from consent import identifiers
-from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
+from consent.models import (
+    Reappearance,
+    Revival,
+    Subject,
+    SubjectIdentifier,
+    SubjectKey,
+    Tombstone,
+)
 from governance.crypto import SealingKey
 from governance.errors import ColophonError, NotFoundError
 from governance.keys import secret_for, subject_wrapping_key
@@ -66,6 +73,29 @@ def buried(scheme: str, digests: Sequence[bytes]) -> dict[bytes, int]:
     again = SubjectIdentifier.objects.filter(scheme=OuterRef("scheme"), digest=OuterRef("digest"))
     found = Tombstone.objects.filter(~Exists(again), scheme=scheme, digest__in=digests)
     return {bytes(digest): pk for digest, pk in found.values_list("digest", "pk")}
+
+
+def coming_back(scheme: str, digests: Sequence[bytes]) -> bool:
+    """Say whether data of somebody who was erased is back, and not yet erased again."""
+    stones = Tombstone.objects.filter(scheme=scheme, digest__in=digests)
+    back = Reappearance.objects.filter(tombstone=OuterRef("pk"), ended_at=None)
+    looked_for = Revival.objects.filter(tombstone=OuterRef("pk"))
+    return stones.filter(Q(Exists(back)) | Q(Exists(looked_for))).exists()
+
+
+def digests_of(people: Collection[int], scheme: str) -> list[tuple[bytes, int]]:
+    """Return by which digests of a scheme some people are looked for, as (digest, person).
+
+    Who was erased has no identifier; where their data came back the tombstone says what to look
+    for, until it is erased again.
+    """
+    known = SubjectIdentifier.objects.filter(subject_id__in=people, scheme=scheme)
+    back = Revival.objects.filter(subject_id__in=people, tombstone__scheme=scheme)
+    pairs = [
+        *known.values_list("digest", "subject_id"),
+        *back.values_list("tombstone__digest", "subject_id"),
+    ]
+    return [(bytes(digest), subject) for digest, subject in pairs]
 
 
 def digest_of(scheme: str, value: str) -> bytes:

@@ -16,7 +16,7 @@ from consent.models import ErasureStep, Subject
 from consent.selectors import leaning, membership
 from governance.models import Dataset
 from lineage.models import DatasetVersion, ModelVersion, Provenance
-from lineage.selectors import transparency, walk
+from lineage.selectors import ancestry, transparency, walk
 from lineage.selectors.transparency import Certainty
 
 
@@ -50,6 +50,22 @@ def use_of(subject: Subject, made: ModelVersion) -> Use | None:
     holding = membership.versions_holding(subject)
     found = _uses(subject, holding, ModelVersion.objects.filter(pk=made.pk))
     return found[0] if found else None
+
+
+def datasets_carrying(subject: Subject, datasets: Collection[int]) -> set[int]:
+    """Return those data sets whose content now came, by any way, from what holds a person.
+
+    Where there is too much to look at, a data set is among them.
+    """
+    holding = membership.versions_holding(subject)
+    found = set()
+    for version in ancestry.current_versions(datasets):
+        above = walk.ancestors([version])
+        stops = _stops(subject, BitMap(above.versions))
+        way = walk.path(version, holding - stops, stops=stops)
+        if above.truncated or way is not None:
+            found.add(version)
+    return set(walk.datasets_of(found).values()) & set(datasets)
 
 
 def _uses(subject: Subject, holding: set[int], candidates: "QuerySet[ModelVersion]") -> list[Use]:

@@ -19,9 +19,9 @@ from pyroaring import BitMap
 from consent.connectors import connector_for
 from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
-from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
-from consent.selectors.subjects import digest_of
-from consent.services import stays
+from consent.models import ErasureBatch, ErasureStep
+from consent.selectors.subjects import digest_of, digests_of
+from consent.services import reappearances, stays
 from consent.services.claims import (
     Batch,
     LostClaimError,
@@ -117,6 +117,7 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         if not batch.tokens:
             return 0
     connector = connector_for(place.kind)
+    reappearances.look_for(batch)
     found = _read(connector, place, dataset.subject_scheme, wanted)
     remember_located(batch, found.rows)
     erased = connector.erase(place, found.values)
@@ -147,10 +148,9 @@ def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[dict[bytes, se
     of: defaultdict[int, set[int]] = defaultdict(set)
     for step in steps:
         of[step.request.subject_id].add(step.pk)
-    known = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
     wanted: defaultdict[bytes, set[int]] = defaultdict(set)
-    for digest, subject in known.values_list("digest", "subject_id"):
-        wanted[bytes(digest)] |= of[subject]
+    for digest, subject in digests_of(of, scheme):
+        wanted[digest] |= of[subject]
     return dict(wanted), {step.pk for step in steps}.difference(*wanted.values())
 
 
@@ -206,6 +206,7 @@ def _finish(batch: Batch, erased: Erased) -> int:
     done.update(version=version)
     leaving = BitMap(done.values_list("request__subject_id", flat=True))
     stays.end(dataset_id=batch.dataset_id, people=leaving, version=version)
+    reappearances.end(batch)
     _into_ledger(batch, made)
     return len(batch.tokens)
 

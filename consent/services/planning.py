@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from consent.models import ErasureStep, RightsRequest, Subject
+from consent.models import ErasureStep, Reappearance, RightsRequest, Subject
 from consent.selectors import membership, uses
 from consent.services.remediation import open_for
 from consent.services.requests import record
@@ -33,12 +33,7 @@ def plan(*, request_id: int) -> bool:
     if due is None:
         return False
     steps = planned_steps(due.subject)
-    ErasureStep.objects.bulk_create(
-        ErasureStep(
-            request=due, dataset=each.dataset, certainty=each.certainty, position=each.position
-        )
-        for each in steps
-    )
+    _write(due, steps)
     due.planned_at = timezone.now()
     due.save(update_fields=["planned_at"])
     affected = uses.models_of(due.subject)
@@ -47,16 +42,37 @@ def plan(*, request_id: int) -> bool:
     return True
 
 
+def extend(*, request: RightsRequest) -> int:
+    """Add steps for data sets that the plan does not have; return how many.
+
+    It is part of the caller's transaction, which holds the request.
+    """
+    known = set(request.steps.values_list("dataset_id", flat=True))
+    new = [each for each in planned_steps(request.subject) if each.dataset.pk not in known]
+    _write(request, new)
+    if new:
+        record(request, "erasure.extended", {"steps": len(new)})
+    return len(new)
+
+
+def came_back(subject: Subject) -> bool:
+    """Say whether an erasure sees to data of the person that came back after one."""
+    return Reappearance.objects.filter(request__subject=subject).exists()
+
+
 def planned_steps(subject: Subject) -> list[PlannedStep]:
     """Return the data sets to deal with: those that hold the person, and those derived from them.
 
     A derived data set whose manifest of its current version leaves the person out is not touched.
+    Of data that came back it is known since when, so nothing derived before that is.
     """
     holding = {each.pk for each in uses.datasets_holding(subject)}
     reached = ancestry.descendants(holding).dataset_ids
     models = set(Model.objects.filter(dataset_id__in=reached).values_list("dataset_id", flat=True))
     derived = reached - holding - models
     derived -= _proven_without(subject, derived)
+    if came_back(subject):
+        derived &= uses.datasets_carrying(subject, derived)
     wanted = holding | derived
     depth = {pk: len(ancestry.ancestors([pk]).dataset_ids & wanted) for pk in wanted}
     datasets = Dataset.objects.filter(pk__in=wanted).select_related("storage")
@@ -65,6 +81,15 @@ def planned_steps(subject: Subject) -> list[PlannedStep]:
         PlannedStep(each, Certainty.PROVEN if each.pk in holding else Certainty.INFERRED, position)
         for position, each in enumerate(ordered)
     ]
+
+
+def _write(request: RightsRequest, steps: Collection[PlannedStep]) -> None:
+    ErasureStep.objects.bulk_create(
+        ErasureStep(
+            request=request, dataset=each.dataset, certainty=each.certainty, position=each.position
+        )
+        for each in steps
+    )
 
 
 def _proven_without(subject: Subject, datasets: Collection[int]) -> set[int]:

@@ -9,7 +9,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from consent.deadlines import one_month_after
-from consent.models import ErasureStep, RequestKind, RequestRecord, RightsRequest, Subject
+from consent.models import (
+    ErasureStep,
+    RequestKind,
+    RequestRecord,
+    RequestSource,
+    RightsRequest,
+    Subject,
+)
 from consent.rules import DecisionKind, DecisionSource
 from consent.services import decisions
 from governance.errors import ColophonError
@@ -43,8 +50,28 @@ def open_erasure(*, subject: Subject, key: UUID, verified: bool) -> RightsReques
         },
     )
     if created:
-        _take_back_every_permission(request)
+        take_back_every_permission(request)
         record(request, "request.received", {"kind": request.kind, "verified": verified})
+    return request
+
+
+@transaction.atomic
+def open_automatic(*, subject: Subject, key: UUID) -> RightsRequest:
+    """Open an erasure that nobody has to ask for again, with a clock of its own.
+
+    It is verified, because the first was. The same key again returns the first.
+    """
+    now = timezone.now()
+    request, _ = RightsRequest.objects.get_or_create(
+        subject=subject,
+        idempotency_key=key,
+        defaults={
+            "kind": RequestKind.ERASURE,
+            "source": RequestSource.AUTOMATIC,
+            "due_at": one_month_after(now),
+            "verified_at": now,
+        },
+    )
     return request
 
 
@@ -100,7 +127,8 @@ def record_many(told: Iterable[Told]) -> None:
     )
 
 
-def _take_back_every_permission(request: RightsRequest) -> None:
+def take_back_every_permission(request: RightsRequest) -> None:
+    """Let nothing be permitted any more from when the request was received."""
     for purpose in Purpose.objects.order_by("pk"):
         by_consent = purpose.legal_basis == LegalBasis.CONSENT
         decisions.record(

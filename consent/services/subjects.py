@@ -20,6 +20,7 @@ from governance.services import ledger
 
 __all__ = [
     "IdentifiersOfTwoPeopleError",
+    "PersonBeingErasedError",
     "PersonWasErasedError",
     "Registered",
     "SubjectErasedError",
@@ -44,6 +45,13 @@ class PersonWasErasedError(ColophonError):
     """The person asked to be erased; only the person can come back, by saying so."""
 
     code = "person_was_erased"
+    status = 409
+
+
+class PersonBeingErasedError(ColophonError):
+    """Data of the erased person has come back and is being erased; then they can register."""
+
+    code = "person_being_erased"
     status = 409
 
 
@@ -74,7 +82,8 @@ def register(*, identifiers: Sequence[tuple[str, str]], again: bool = False) -> 
 
     The same identifiers again return the same person; further ones are added. ``again`` says that
     the person, once erased, comes back: a new person, without the old history. Raises
-    `IdentifierMalformedError`, `IdentifiersOfTwoPeopleError` and `PersonWasErasedError`.
+    `IdentifierMalformedError`, `IdentifiersOfTwoPeopleError`, `PersonWasErasedError` and
+    `PersonBeingErasedError`.
     """
     given = _given(identifiers)
     for attempt in range(ATTEMPTS):
@@ -89,18 +98,19 @@ def register(*, identifiers: Sequence[tuple[str, str]], again: bool = False) -> 
 
 
 @transaction.atomic
-def forget(*, subject: Subject) -> None:
-    """Destroy the person's key and identifiers, and leave tombstones; doing it twice is harmless.
+def forget(*, subject: Subject) -> list[Tombstone]:
+    """Destroy the person's key and identifiers, and leave tombstones, which are returned.
 
-    It is part of the caller's transaction. Decisions and memberships stay, and are nobody's: no
-    row leads to them from an identifier any more. Bytes in backups and in the database's own
-    write-ahead log live until those are rotated.
+    Doing it twice is harmless, and returns none. It is part of the caller's transaction. Decisions
+    and memberships stay, and are nobody's: no row leads to them from an identifier any more. Bytes
+    in backups and in the database's own write-ahead log live until those are rotated.
     """
     hold_people(shared=False)
     held = Subject.objects.select_for_update(no_key=True).get(pk=subject.pk)
+    stones: list[Tombstone] = []
     if held.erased_at is None:
         rows = list(held.identifiers.order_by("digest", "scheme"))
-        Tombstone.objects.bulk_create(
+        stones = Tombstone.objects.bulk_create(
             [Tombstone(scheme=row.scheme, digest=row.digest, erased_at=Now()) for row in rows],
             update_conflicts=True,
             unique_fields=["digest", "scheme"],
@@ -111,6 +121,7 @@ def forget(*, subject: Subject) -> None:
         schemes = sorted({row.scheme for row in rows})
         Subject.objects.filter(pk=held.pk).update(erased_at=Now(), erased_schemes=schemes)
     subject.refresh_from_db()
+    return stones
 
 
 def hold_people(*, shared: bool) -> None:
@@ -138,8 +149,8 @@ def _given(identifiers: Sequence[tuple[str, str]]) -> list[_Given]:
 def _register(given: Sequence[_Given], *, again: bool) -> Registered:
     rows = {(bytes(row.digest), row.scheme): row for row in _known_rows(given)}
     missing = [each for each in given if (each.digest, each.scheme) not in rows]
-    if not again and any(known.buried(each.scheme, [each.digest]) for each in missing):
-        raise PersonWasErasedError("the person was erased and has not asked to come back")
+    if any(known.buried(each.scheme, [each.digest]) for each in missing):
+        _let_back(missing, again=again)
     subject = _owner({row.subject_id for row in rows.values()})
     found = subject or Subject.objects.create()
     key, keyed = _key_for(found)
@@ -152,6 +163,15 @@ def _register(given: Sequence[_Given], *, again: bool) -> Registered:
             sealed_for=found.uuid,
         )
     return Registered(found, created=subject is None)
+
+
+def _let_back(buried: Sequence[_Given], *, again: bool) -> None:
+    """Refuse somebody who was erased, unless they say that they come back, and can."""
+    if not again:
+        raise PersonWasErasedError("the person was erased and has not asked to come back")
+    hold_people(shared=False)  # a list that is being taken may name them
+    if any(known.coming_back(each.scheme, [each.digest]) for each in buried):
+        raise PersonBeingErasedError("data that came back is being erased; register after that")
 
 
 def _known_rows(given: Sequence[_Given]) -> "list[SubjectIdentifier]":

@@ -68,6 +68,7 @@ def same_key_twice() -> None:
 VIOLATIONS = {
     "consent_request_key_once": same_key_twice,
     "consent_request_kind_known": lambda: changed(kind="wish"),
+    "consent_request_source_known": lambda: changed(source="automatic"),
     "consent_request_due_later": lambda: changed(due_at=NOW - timedelta(days=9)),
     "consent_request_verified_before_planned": lambda: changed(planned_at=NOW),
     "consent_request_planned_before_forgotten": lambda: changed(forgotten_at=NOW),
