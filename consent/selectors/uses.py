@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from consent.models import ErasureStep, Subject
 from consent.selectors import leaning, membership
 from governance.models import Dataset
-from lineage.models import DatasetVersion, ModelVersion, Provenance
+from lineage.models import ModelVersion, Provenance
 from lineage.selectors import ancestry, transparency, walk
 from lineage.selectors.transparency import Certainty
 
@@ -39,9 +39,7 @@ class Use:
 def models_of(subject: Subject) -> list[Use]:
     """Answer which model versions used a person's data, the latest first."""
     holding = membership.versions_holding(subject)
-    held = DatasetVersion.objects.filter(pk__in=holding)
-    datasets = set(held.values_list("dataset_id", flat=True))
-    found = transparency.model_versions_holding(datasets)
+    found = transparency.model_versions_holding(set(walk.datasets_of(holding).values()))
     return _uses(subject, holding, ModelVersion.objects.filter(pk__in=list(found)))
 
 
@@ -50,6 +48,11 @@ def use_of(subject: Subject, made: ModelVersion) -> Use | None:
     holding = membership.versions_holding(subject)
     found = _uses(subject, holding, ModelVersion.objects.filter(pk=made.pk))
     return found[0] if found else None
+
+
+def datasets_ever_holding(subject: Subject) -> set[int]:
+    """Return the data sets that hold a person's data or ever did."""
+    return set(walk.datasets_of(membership.versions_holding(subject)).values())
 
 
 def datasets_carrying(subject: Subject, datasets: Collection[int]) -> set[int]:

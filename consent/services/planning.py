@@ -67,11 +67,13 @@ def planned_steps(subject: Subject) -> list[PlannedStep]:
     Of data that came back it is known since when, so nothing derived before that is.
     """
     holding = {each.pk for each in uses.datasets_holding(subject)}
-    reached = ancestry.descendants(holding).dataset_ids
+    back = came_back(subject)
+    held = uses.datasets_ever_holding(subject) if back else holding
+    reached = ancestry.descendants(held).dataset_ids
     models = set(Model.objects.filter(dataset_id__in=reached).values_list("dataset_id", flat=True))
     derived = reached - holding - models
     derived -= _proven_without(subject, derived)
-    if came_back(subject):
+    if back:
         derived &= uses.datasets_carrying(subject, derived)
     wanted = holding | derived
     depth = {pk: len(ancestry.ancestors([pk]).dataset_ids & wanted) for pk in wanted}
