@@ -312,9 +312,11 @@ def test_who_stands_for_an_erased_person_gets_neither_key_nor_identifier(clinic,
             subject=request.subject, scheme="email", digest=digest
         ),
     ):
-        with pytest.raises(IntegrityError, match="neither a key nor an identifier"):
-            with transaction.atomic():
-                do()
+        with (
+            pytest.raises(IntegrityError, match="neither a key nor an identifier"),
+            transaction.atomic(),
+        ):
+            do()
 
 
 def test_two_erasures_of_one_person_wait_for_each_other_before_the_identifiers_go(clinic):

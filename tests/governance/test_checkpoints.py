@@ -279,7 +279,7 @@ def test_without_the_directory_nothing_is_signed_and_it_can_be_tried_again(
 def test_the_sweeper_signs_now_and_then_and_says_what_it_cannot_sign(
     grow, journal_directory, caplog, monkeypatch
 ):
-    monkeypatch.setattr(sweeper.Sweeper, "_send", lambda *what: None)
+    monkeypatch.setattr(sweeper.Sweeper, "_send", lambda *_what: None)
     grow(10)
     sweeping = sweeper.Sweeper()
     sweeping.sweep()
