@@ -145,5 +145,13 @@ class Migration(migrations.Migration):
                 fields=("tombstone",), name="consent_revival_of_one_person"
             ),
         ),
+        migrations.AddIndex(
+            model_name="rightsrequest",
+            index=models.Index(
+                models.F("subject"),
+                condition=models.Q(("source", "automatic")),
+                name="consent_request_automatic",
+            ),
+        ),
         migrations.RunSQL(REFUSE, ALLOW),
     ]

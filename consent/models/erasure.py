@@ -84,6 +84,12 @@ class RightsRequest(models.Model):
                 name="consent_request_refused_with_code",
             ),
         ]
+        indexes = [
+            # Those that were opened for people who came back, which are few.
+            models.Index(
+                F("subject"), name="consent_request_automatic", condition=Q(source="automatic")
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.uuid)

@@ -23,6 +23,7 @@ from consent.models import (
 )
 from consent.selectors import gate as gate_selectors
 from consent.selectors import portal, requests
+from consent.selectors.assessments import conclude
 from consent.selectors.certificates import certificate
 from consent.selectors.membership import members, to_reopen
 from consent.selectors.requests import RequestState
@@ -169,6 +170,21 @@ def test_a_model_trained_meanwhile_waits_for_a_clean_training_and_an_older_one_d
     closed = Remediation.objects.get()
     assert (closed.outcome, closed.closed_by) == ("retrained", ModelVersion.objects.latest("pk"))
     assert requests.standing_of(again()).state is RequestState.COMPLETED
+
+
+@pytest.mark.parametrize("leans", [True, False])
+def test_a_training_that_left_out_who_came_back_on_the_gates_word_is_clean(clinic, erased, leans):
+    purpose = PurposeFactory(legal_basis="legitimate_interests")
+    clinic.runs("restore", reads=[], writes=["raw"])
+    clinic.comes_back()
+    answer = gate.decide(datasets=[clinic.raw], purpose=purpose, model=("test", "model"))
+    said = {"purposes": [purpose.key]} | ({"gateDecision": str(answer.uuid)} if leans else {})
+    clinic.runs("train", reads=["raw"], writes=[MODEL], colophon_training=said)
+    settle()
+    run = ModelVersion.objects.get().version.run
+    conclusion = conclude(run)
+    assert conclusion.without_permission == (0 if leans else 1)
+    assert again().remediations.count() == (0 if leans else 1)
 
 
 def test_one_person_in_three_data_sets_is_one_request_and_a_fourth_joins_it(clinic, erased):

@@ -77,9 +77,9 @@ class Clinic:
     def files(self) -> list[str]:
         return pq.read_table(self.lake / "part.parquet")["email"].to_pylist()
 
-    def runs(self, job: str, *, reads: Sequence, writes: Sequence) -> None:
+    def runs(self, job: str, *, reads: Sequence, writes: Sequence, **facets) -> None:
         """Let a job run now, from beginning to end."""
-        events = run(job, 0, 0, reads=reads, writes=writes, run=str(uuid4()))
+        events = run(job, 0, 0, reads=reads, writes=writes, run=str(uuid4()), **facets)
         accept(key=self.key, events=[e | {"eventTime": timezone.now().isoformat()} for e in events])
         while apply_ready() or freeze_stale():
             pass
