@@ -58,8 +58,10 @@ class RightsRequestAdmin(ReadOnly):
     """Requests, the nearest due date first."""
 
     ordering = ("due_at",)
-    list_display = ("uuid", "kind", "received_at", "due_at", "planned_at", "completion_recorded_at")
-    list_filter = ("kind",)
+    list_display = (
+        "uuid", "kind", "source", "received_at", "due_at", "planned_at", "completion_recorded_at",
+    )  # fmt: skip
+    list_filter = ("kind", "source")
     search_fields = ("uuid",)
 
 

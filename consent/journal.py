@@ -104,6 +104,14 @@ def sound(directory: Path, key: bytes) -> Iterator[Line]:
         yield from lines(directory, key)
 
 
+def require(directory: Path) -> None:
+    """Raise `JournalUnavailableError` where no line can be written, as far as a look can tell."""
+    if not directory.is_dir():
+        raise _unavailable(directory, NotADirectoryError())
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise _unavailable(directory, PermissionError())
+
+
 def add(directory: Path, key: bytes, entry: Entry, *, seen: Seen) -> Line:
     """Add a line and bring it to the disk; only then may anybody be forgotten by it.
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass
 
 from celery import shared_task
 
@@ -15,11 +16,30 @@ from consent.services import (
     remediation,
     standings,
 )
+from governance.errors import ColophonError
 
 logger = logging.getLogger(__name__)
 
+COMPLAIN_SECONDS = 60.0
+
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
+
+
+@dataclass(slots=True)
+class Complaint:
+    """That nobody can be forgotten: said now and then, though it is tried for each person."""
+
+    next_at: float = 0.0
+
+    def say(self, error: ColophonError) -> None:
+        """Put it into the log, unless it was just said."""
+        if time.monotonic() >= self.next_at:
+            self.next_at = time.monotonic() + COMPLAIN_SECONDS
+            logger.error("nobody can be forgotten (%s): %s", error.code, error.message)
+
+
+_complaint = Complaint()
 
 
 @shared_task(name="consent.reopen")
@@ -50,7 +70,7 @@ def follow(request_id: int) -> int:
     try:
         forgetting.forget(request_id=request_id)
     except (JournalUnavailableError, JournalDamagedError) as error:
-        logger.error("nobody can be forgotten (%s): %s", error.code, error.message)
+        _complaint.say(error)
     return remediation.observe(request_id=request_id)
 
 

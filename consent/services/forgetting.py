@@ -22,6 +22,7 @@ def forget(*, request_id: int) -> bool:
         return False
     if reappearances.has_more_to_erase(due):
         return False
+    journal.require()
     subject = Subject.objects.select_for_update().get(pk=due.subject_id)
     buried = subjects.forget(subject=subject)
     if buried and subject.erased_at is not None:

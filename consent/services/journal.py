@@ -57,6 +57,11 @@ class Renewed:
     added: int
 
 
+def require() -> None:
+    """Raise `JournalUnavailableError` before anything is undone that could not be written down."""
+    journal.require(known.directory())
+
+
 def keep(*, request: UUID | None, at: datetime, buried: Sequence[Tombstone]) -> None:
     """Write down who is forgotten, before that is committed.
 

@@ -32,7 +32,7 @@ def plan(*, request_id: int) -> bool:
     due = request.filter(pk=request_id).first()
     if due is None:
         return False
-    steps = planned_steps(due.subject)
+    steps = _its_own(due, planned_steps(due.subject))
     _write(due, steps)
     due.planned_at = timezone.now()
     due.save(update_fields=["planned_at"])
@@ -48,7 +48,8 @@ def extend(*, request: RightsRequest) -> int:
     It is part of the caller's transaction, which holds the request.
     """
     known = set(request.steps.values_list("dataset_id", flat=True))
-    new = [each for each in planned_steps(request.subject) if each.dataset.pk not in known]
+    steps = _its_own(request, planned_steps(request.subject))
+    new = [each for each in steps if each.dataset.pk not in known]
     _write(request, new)
     if new:
         record(request, "erasure.extended", {"steps": len(new)})
@@ -82,6 +83,25 @@ def planned_steps(subject: Subject) -> list[PlannedStep]:
     return [
         PlannedStep(each, Certainty.PROVEN if each.pk in holding else Certainty.INFERRED, position)
         for position, each in enumerate(ordered)
+    ]
+
+
+def _its_own(request: RightsRequest, steps: list[PlannedStep]) -> list[PlannedStep]:
+    """Leave out what another erasure of a person who came back sees to, or has seen to.
+
+    What came back to a data set after it was looked at is this one's; so is what was derived then.
+    """
+    if not came_back(request.subject):
+        return steps
+    mine = set(request.reappearances.values_list("dataset_id", flat=True))
+    others = ErasureStep.objects.filter(request__subject=request.subject).exclude(request=request)
+    seen = dict(others.order_by("pk").values_list("dataset_id", "state"))
+    open_now = {pk for pk, state in seen.items() if state != ErasureStep.State.DONE}
+    return [
+        each
+        for each in steps
+        if each.dataset.pk in mine
+        or each.dataset.pk not in (seen if each.certainty is Certainty.PROVEN else open_now)
     ]
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from consent import tasks
 from consent.models import (
     ConsentDecision,
     JournalLine,
@@ -35,6 +37,7 @@ from consent.selectors.requests import RequestState
 from consent.services import decisions, journal, subjects
 from consent.services.requests import open_erasure
 from deploy import health, programs, starting
+from deploy.devstack.process import end
 from governance.models import LedgerRecord
 from governance.selectors import checkpoints as known
 from governance.selectors import ledger_check
@@ -93,6 +96,7 @@ def backups(transactional_db) -> Iterator[Backups]:
 def looked_at_anew(monkeypatch):
     monkeypatch.setattr(health, "SECONDS_BETWEEN_LOOKS", 0)
     monkeypatch.setattr(health, "_journal", health._Look())
+    monkeypatch.setattr(tasks, "_complaint", tasks.Complaint())
 
 
 @pytest.fixture
@@ -133,7 +137,11 @@ def refusals(environment: dict[str, str]) -> dict[str, tuple[int, str]]:
         )
         for name, command in commands.items()
     }  # fmt: skip
-    said = {name: each.communicate(timeout=60)[1] for name, each in running.items()}
+    try:
+        said = {name: each.communicate(timeout=60)[1] for name, each in running.items()}
+    finally:
+        for each in running.values():
+            end(each, (signal.SIGTERM, 10.0))
     return {name: (each.returncode, said[name]) for name, each in running.items()}
 
 
@@ -282,6 +290,31 @@ def test_an_interrupted_replay_is_run_again_and_does_nothing_twice(clinic, monke
     assert (replayed()["replayed"], replayed()["replayed"]) == (1, 0)
     assert Subject.objects.filter(erased_at=None).count() == 0
     assert LedgerRecord.objects.filter(kind="erasure.replayed").count() == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(OperationalError(), "does not answer"), (ProgrammingError(), "run `manage migrate`")],
+)
+def test_a_start_that_cannot_compare_is_refused_and_says_what_to_do(monkeypatch, error, says):
+    def broken():
+        raise error
+
+    monkeypatch.setattr(starting, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(starting, "_compare", broken)
+    with pytest.raises(starting.NotReadyError, match=says):
+        starting.require_ready()
+
+
+def test_while_the_journal_is_away_it_is_said_once_a_minute_and_not_of_each_person(
+    clinic, tmp_path, journal_directory, caplog
+):
+    journal_directory.rename(tmp_path / "away")
+    for who in (ANN, BOB):
+        person = subjects.register(identifiers=[("email", who)]).subject
+        open_erasure(subject=person, key=uuid4(), verified=True)
+    settle()
+    assert caplog.text.count("nobody can be forgotten (erasure_journal_unavailable)") == 1
 
 
 def test_a_lost_journal_stops_the_start_until_it_is_begun_anew_for_the_record(
