@@ -3,21 +3,27 @@
 from consent.api import (
     assessments,
     decisions,
+    filtering,
     gate,
     membership,
+    merges,
     notices,
     receipts,
     request_urls,
+    scans,
     subjects,
 )
 
 urlpatterns = [
     *subjects.urlpatterns,
+    *merges.urlpatterns,
     *decisions.urlpatterns,
     *receipts.urlpatterns,
     *notices.urlpatterns,
     *membership.urlpatterns,
+    *scans.urlpatterns,
     *gate.urlpatterns,
+    *filtering.urlpatterns,
     *request_urls.urlpatterns,
     *assessments.urlpatterns,
 ]

@@ -27,8 +27,8 @@ DROP FUNCTION consent_refuse_revival_of_the_living();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0012_standings"),
-        ("governance", "0008_special_basis"),
+        ("consent", "0021_access_packages"),
+        ("governance", "0010_checkpoints"),
     ]
 
     operations = [
@@ -60,7 +60,16 @@ class Migration(migrations.Migration):
                         db_default=django.db.models.functions.datetime.Now(), editable=False
                     ),
                 ),
+                ("superseded", models.BooleanField(db_default=False, default=False)),
             ],
+        ),
+        migrations.RemoveConstraint(
+            model_name="rightsrequest",
+            name="consent_request_source_known",
+        ),
+        migrations.RemoveConstraint(
+            model_name="rightsrequest",
+            name="consent_request_of_others_has_reason",
         ),
         migrations.AddField(
             model_name="reappearance",
@@ -77,16 +86,27 @@ class Migration(migrations.Migration):
                 to="consent.rightsrequest",
             ),
         ),
-        migrations.AddField(
+        migrations.AlterField(
             model_name="rightsrequest",
             name="source",
             field=models.TextField(
                 choices=[
-                    ("person", "the person, or who speaks for them"),
-                    ("automatic", "the service: what was erased has come back"),
+                    ("person", "the person"),
+                    ("guardian", "whoever cares for the person"),
+                    ("delegate", "whoever the person lets speak"),
+                    ("operator", "an operator, on the person's word"),
+                    ("automatic", "the service, because what was erased has come back"),
                 ],
                 db_default="person",
                 default="person",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="rightsrequest",
+            index=models.Index(
+                models.F("subject"),
+                condition=models.Q(("source", "automatic")),
+                name="consent_request_automatic",
             ),
         ),
         migrations.AddConstraint(
@@ -102,11 +122,33 @@ class Migration(migrations.Migration):
             model_name="rightsrequest",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    ("source", "person"),
-                    models.Q(("source", "automatic"), ("verified_at__isnull", False)),
-                    _connector="OR",
+                    ("source__in", ["person", "guardian", "delegate", "operator", "automatic"])
                 ),
                 name="consent_request_source_known",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="rightsrequest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("source", "automatic"), _negated=True),
+                    models.Q(
+                        ("duplicate_of", None), ("kind", "erasure"), ("verified_at__isnull", False)
+                    ),
+                    _connector="OR",
+                ),
+                name="consent_request_automatic_is_a_verified_erasure",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="rightsrequest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("source__in", ["person", "automatic"]),
+                    ("reason_sealed__isnull", False),
+                    _connector="OR",
+                ),
+                name="consent_request_of_others_has_reason",
             ),
         ),
         migrations.AddConstraint(
@@ -142,15 +184,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="revival",
             constraint=models.UniqueConstraint(
-                fields=("tombstone",), name="consent_revival_of_one_person"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="rightsrequest",
-            index=models.Index(
-                models.F("subject"),
-                condition=models.Q(("source", "automatic")),
-                name="consent_request_automatic",
+                condition=models.Q(("superseded", False)),
+                fields=("tombstone",),
+                name="consent_revival_of_one_person",
             ),
         ),
         migrations.RunSQL(REFUSE, ALLOW),

@@ -11,12 +11,9 @@ from consent.models.erasure import (
     ErasureBatch,
     ErasureStep,
     Remediation,
-    RequestKind,
-    RequestRecord,
-    RequestSource,
-    RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
+from consent.models.identifier_keys import IdentifierKey
 from consent.models.membership import (
     Manifest,
     MembershipBlock,
@@ -24,12 +21,29 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.merges import SubjectMerge
+from consent.models.packages import AccessPackage
+from consent.models.requests import (
+    ASKING,
+    AT_ONCE,
+    RequestKind,
+    RequestLetter,
+    RequestPause,
+    RequestRecord,
+    RequestSource,
+    Restriction,
+    RightsRequest,
+)
 from consent.models.revivals import JournalLine, Revival
+from consent.models.scans import MembershipScan
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
 
 __all__ = [
+    "ASKING",
+    "AT_ONCE",
+    "AccessPackage",
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
@@ -37,10 +51,12 @@ __all__ = [
     "ErasureStep",
     "GateDecision",
     "GateInput",
+    "IdentifierKey",
     "JournalLine",
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",
+    "MembershipScan",
     "MembershipSpan",
     "Notice",
     "NoticeVersion",
@@ -49,8 +65,11 @@ __all__ = [
     "Reappearance",
     "Remediation",
     "RequestKind",
+    "RequestLetter",
+    "RequestPause",
     "RequestRecord",
     "RequestSource",
+    "Restriction",
     "Revival",
     "RightsRequest",
     "SignInCode",
@@ -58,6 +77,7 @@ __all__ = [
     "Subject",
     "SubjectIdentifier",
     "SubjectKey",
+    "SubjectMerge",
     "Tombstone",
     "Unweighed",
     "UseAssessment",

@@ -12,16 +12,22 @@ class Revival(models.Model):
 
     The person stays erased throughout: a trigger refuses a revival of anybody else, and no key or
     identifier is given back. It goes as soon as there is nothing left to erase, because it tells
-    whose tombstone this is, which nothing may for longer than it has to.
+    whose tombstone this is, which nothing may for longer than it has to. One that is superseded
+    is still looked for where it was not found yet; what comes back meanwhile is the next one's.
     """
 
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="revivals")
     tombstone = models.ForeignKey(Tombstone, on_delete=models.PROTECT, related_name="revivals")
     opened_at = models.DateTimeField(db_default=Now(), editable=False)
+    superseded = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tombstone"], name="consent_revival_of_one_person"),
+            models.UniqueConstraint(
+                fields=["tombstone"],
+                condition=Q(superseded=False),
+                name="consent_revival_of_one_person",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """What the journal of erasures has that this database has not."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -9,8 +9,9 @@ from django.conf import settings
 from django.db.models import Q
 
 from consent import journal
-from consent.journal import Entry, Line, Seen
+from consent.journal import Entry, Identifier, Line, Seen
 from consent.models import JournalLine, RightsRequest, Subject
+from consent.selectors.identifier_keys import Digests, current, moved_up
 from consent.selectors.requests import forgettable
 from consent.selectors.subjects import by_digests
 from governance.keys import secret_for
@@ -70,10 +71,25 @@ def _had(requests: Collection[UUID]) -> set[UUID]:
 def living(entry: Entry) -> list[Subject]:
     """Return whom an entry is about, of those who are here and were at the time.
 
-    Who came back by their own wish after it is somebody else.
+    Who came back by their own wish after it is somebody else. The versions of the keys are those
+    of this database, which must not be older than the entry's.
     """
     people: set[int] = set()
     for each in entry.identifiers:
-        people |= set(by_digests(each.scheme, [each.digest]).values())
+        people |= {int(key) for key in by_digests(each.scheme, known_by(each)) if key}
     found = Subject.objects.filter(pk__in=people, erased_at=None, created_at__lte=entry.at)
     return list(found.order_by("pk"))
+
+
+def known_by(identifier: Identifier) -> Digests:
+    """Return by what an identifier of the journal is known here now."""
+    keys = current()
+    if identifier.key_version > keys.oldest:
+        return Digests(moved_up([identifier.digest], identifier.key_version, keys.newest))
+    return keys.known_by(moved_up([identifier.digest], identifier.key_version, keys.oldest))
+
+
+def newest_key(lines: Iterable[Line]) -> int:
+    """Return the newest version of the key by which anybody in some lines is known."""
+    versions = (each.key_version for line in lines for each in line.entry.identifiers)
+    return max(versions, default=journal.FIRST_KEY)

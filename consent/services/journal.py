@@ -20,7 +20,9 @@ from consent.models import (
     Tombstone,
 )
 from consent.selectors import journal as known
-from consent.services import reappearances, subjects
+from consent.selectors.identifier_keys import current
+from consent.selectors.persons import rows_of
+from consent.services import reappearances, rotating, subjects
 from consent.services.requests import (
     confirm_identity,
     open_automatic,
@@ -83,14 +85,9 @@ def replay(line: Line) -> Replayed:
     subjects.hold_people(shared=False)
     if JournalLine.objects.filter(number=line.number).exists():
         return Replayed(line.number, 0, [])
-    opened = [_erased_anew(person, line).uuid for person in known.living(line.entry)]
-    Tombstone.objects.bulk_create(
-        [
-            Tombstone(scheme=each.scheme, digest=each.digest, erased_at=line.entry.at)
-            for each in line.entry.identifiers
-        ],
-        ignore_conflicts=True,
-    )
+    people = _one_row_each(known.living(line.entry))
+    opened = [_erased_anew(person, line).uuid for person in people]
+    _bury(line.entry)
     JournalLine.objects.create(number=line.number, checksum=line.checksum)
     ledger.append(
         kind="erasure.replayed",
@@ -101,6 +98,22 @@ def replay(line: Line) -> Replayed:
         },
     )
     return Replayed(line.number, len(opened), opened)
+
+
+def bring_up(*, to: int) -> None:
+    """Move everybody up to a version of the identifier key, where this database is older.
+
+    A database that was restored from before a rotation does not know by what the journal names
+    people. It can be interrupted: what is left is read off the rows.
+    """
+    while True:
+        keys = current()
+        if keys.newest >= to and not keys.under_way:
+            return
+        if not keys.under_way:
+            rotating.introduce()
+        while (moved := rotating.move_up()) is not None and not moved.finished:
+            pass
 
 
 @transaction.atomic
@@ -115,9 +128,10 @@ def renew(*, reason: str, at: datetime) -> Renewed:
     subjects.hold_people(shared=False)
     place, key = known.directory(), known.checksum_key()
     kept = {
-        (each.scheme, each.digest)
+        (each.scheme, digest)
         for line in journal.sound(place, key)
         for each in line.entry.identifiers
+        for digest in known.known_by(each).all
     }
     stones = [
         stone
@@ -140,18 +154,43 @@ def _erased_anew(person: Subject, line: Line) -> RightsRequest:
         subject=person, key=uuid5(person.uuid, line.checksum.hex())
     )
     confirm_identity(request=request)
-    if SubjectKey.objects.filter(subject=person).exists():
+    if SubjectKey.objects.filter(subject=request.subject).exists():
         take_back_every_permission(request)
-    reappearances.revive(person, subjects.forget(subject=person))
+    reappearances.revive(request.subject, subjects.forget(subject=request.subject))
     record(request, "erasure.reopened", {"line": line.number})
     return request
+
+
+def _one_row_each(people: Sequence[Subject]) -> list[Subject]:
+    """Return one row of each person: what is done to it is done to all rows of theirs."""
+    found: list[Subject] = []
+    seen: set[int] = set()
+    for person in people:
+        if person.pk not in seen:
+            found.append(person)
+            seen.update(rows_of(person))
+    return found
+
+
+def _bury(entry: Entry) -> None:
+    """Put tombstones for whom nobody here was known by, so that they are recognised."""
+    newest = current().newest
+    stones = [
+        Tombstone(
+            scheme=each.scheme, digest=known.known_by(each).newest[0], key_version=newest,
+            erased_at=entry.at,
+        )
+        for each in entry.identifiers
+    ]  # fmt: skip
+    Tombstone.objects.bulk_create(stones, ignore_conflicts=True)
 
 
 def _under_way(person: Subject, asked: UUID | None) -> RightsRequest | None:
     """Return the erasure that the backup was taken in the middle of, if it was."""
     mine = RightsRequest.objects.filter(
-        subject=person, kind=RequestKind.ERASURE, forgotten_at=None, refused_at=None
-    )
+        subject__in=rows_of(person), kind=RequestKind.ERASURE, forgotten_at=None, refused_at=None,
+        duplicate_of=None,
+    )  # fmt: skip
     named = mine.filter(uuid=asked).first() if asked else None
     return named or mine.order_by("pk").first()
 
@@ -175,4 +214,4 @@ def _see_again(lines: Sequence[Line], *, new: int) -> None:
 
 
 def _identifier(stone: Tombstone) -> Identifier:
-    return Identifier(stone.scheme, bytes(stone.digest))
+    return Identifier(stone.scheme, bytes(stone.digest), stone.key_version)

@@ -8,8 +8,10 @@ from django.utils import timezone
 
 from consent.models import ErasureStep, Reappearance, RightsRequest, Subject
 from consent.selectors import membership, uses
+from consent.selectors.requests import to_plan
 from consent.services.remediation import open_for
 from consent.services.requests import record
+from consent.services.subjects import hold_people
 from governance.models import Dataset, Model
 from lineage.selectors import ancestry, walk
 from lineage.selectors.transparency import Certainty
@@ -17,7 +19,10 @@ from lineage.selectors.transparency import Certainty
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One data set in a plan; ``position`` follows the flows, sources first."""
+    """One data set in a plan; ``position`` follows the flows, sources first.
+
+    What does not flow into each other has one position: nothing there waits for the other.
+    """
 
     dataset: Dataset
     certainty: Certainty
@@ -26,13 +31,16 @@ class PlannedStep:
 
 @transaction.atomic
 def plan(*, request_id: int) -> bool:
-    """Write the plan of a verified erasure, once; say whether this call did."""
-    found = RightsRequest.objects.select_for_update().select_related("subject")
-    request = found.filter(planned_at=None, verified_at__isnull=False, refused_at=None)
-    due = request.filter(pk=request_id).first()
+    """Write the plan of a verified erasure, once; say whether this call did.
+
+    It is about all rows of the person, and nobody is merged or parted meanwhile.
+    """
+    found = to_plan().select_for_update(of=("self",)).select_related("subject")
+    due = found.filter(pk=request_id).first()
     if due is None:
         return False
-    steps = _its_own(due, planned_steps(due.subject))
+    hold_people(shared=True)
+    steps = planned_steps(due.subject)
     _write(due, steps)
     due.planned_at = timezone.now()
     due.save(update_fields=["planned_at"])
@@ -48,8 +56,7 @@ def extend(*, request: RightsRequest) -> int:
     It is part of the caller's transaction, which holds the request.
     """
     known = set(request.steps.values_list("dataset_id", flat=True))
-    steps = _its_own(request, planned_steps(request.subject))
-    new = [each for each in steps if each.dataset.pk not in known]
+    new = [each for each in planned_steps(request.subject) if each.dataset.pk not in known]
     _write(request, new)
     if new:
         record(request, "erasure.extended", {"steps": len(new)})
@@ -81,27 +88,12 @@ def planned_steps(subject: Subject) -> list[PlannedStep]:
     datasets = Dataset.objects.filter(pk__in=wanted).select_related("storage")
     ordered = sorted(datasets, key=lambda each: (depth[each.pk], each.namespace, each.name))
     return [
-        PlannedStep(each, Certainty.PROVEN if each.pk in holding else Certainty.INFERRED, position)
-        for position, each in enumerate(ordered)
-    ]
-
-
-def _its_own(request: RightsRequest, steps: list[PlannedStep]) -> list[PlannedStep]:
-    """Leave out what another erasure of a person who came back sees to, or has seen to.
-
-    What came back to a data set after it was looked at is this one's; so is what was derived then.
-    """
-    if not came_back(request.subject):
-        return steps
-    mine = set(request.reappearances.values_list("dataset_id", flat=True))
-    others = ErasureStep.objects.filter(request__subject=request.subject).exclude(request=request)
-    seen = dict(others.order_by("pk").values_list("dataset_id", "state"))
-    open_now = {pk for pk, state in seen.items() if state != ErasureStep.State.DONE}
-    return [
-        each
-        for each in steps
-        if each.dataset.pk in mine
-        or each.dataset.pk not in (seen if each.certainty is Certainty.PROVEN else open_now)
+        PlannedStep(
+            each,
+            Certainty.PROVEN if each.pk in holding else Certainty.INFERRED,
+            position=depth[each.pk] - 1,
+        )
+        for each in ordered
     ]
 
 

@@ -14,24 +14,31 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Coalesce, Now
 from pyroaring import BitMap
 
-from consent.models import ErasureStep, Reappearance, Revival, RightsRequest, Subject, Tombstone
+from consent.models import (
+    ErasureStep,
+    Reappearance,
+    RequestKind,
+    Revival,
+    RightsRequest,
+    Subject,
+    Tombstone,
+)
 from consent.selectors import membership
 from consent.services import planning, stays
 from consent.services.claims import Batch
 from consent.services.requests import open_automatic, record
 from consent.services.subjects import hold_people
 from governance.models import Dataset
-from lineage.selectors import versions
 
 ATTEMPTS = 3
 
 
 @transaction.atomic
-def reopen(*, tombstone_id: int) -> list[RightsRequest]:
-    """See to the data that came back of one erased person; return the erasures that now do.
+def reopen(*, tombstone_id: int) -> RightsRequest | None:
+    """See to the data that came back of one erased person; return the erasure that now does.
 
-    One for all data sets, and the one that is under way where there is one; nothing if nothing
-    waits. Whoever registered again by their own wish is not erased again.
+    It is one for all data sets, and the one that is under way unless that has looked there
+    already; nothing if nothing waits. Who registered again by their own wish is not erased again.
     """
     hold_people(shared=True)
     for attempt in range(ATTEMPTS):
@@ -57,11 +64,6 @@ def end(batch: Batch) -> None:
         cursor.execute(_END, [list(batch.tokens)])
 
 
-def hold(subject_id: int) -> bool:
-    """Let nobody revive the person further until the transaction ends; say whether they are."""
-    return bool(list(Revival.objects.select_for_update().filter(subject_id=subject_id)))
-
-
 def has_more_to_erase(request: RightsRequest) -> bool:
     """Add what was derived of the data since the plan was made; say whether there is any."""
     return planning.came_back(request.subject) and planning.extend(request=request) > 0
@@ -75,75 +77,69 @@ def let_go(subject: Subject) -> None:
 
 
 def revive(subject: Subject, tombstones: Collection[Tombstone]) -> None:
-    """Look for an erased person by some tombstones; one that leads to somebody already stays so."""
-    Revival.objects.bulk_create(
-        [Revival(subject=subject, tombstone=each) for each in tombstones], ignore_conflicts=True
-    )
+    """Look for an erased person by some tombstones; who was looked for by them is superseded."""
+    found = Revival.objects.filter(tombstone__in=tombstones, superseded=False)
+    found.update(superseded=True)
+    Revival.objects.bulk_create(Revival(subject=subject, tombstone=each) for each in tombstones)
 
 
-def _reopen(tombstone_id: int) -> list[RightsRequest]:
+def _reopen(tombstone_id: int) -> RightsRequest | None:
     waiting = membership.to_reopen().filter(tombstone_id=tombstone_id)
     asked = list(waiting.values_list("dataset_id", flat=True))
     if not asked:
-        return []
-    subject = _revived(tombstone_id)
+        return None
+    subject = _revived(Tombstone.objects.get(pk=tombstone_id))
     # All data sets before any row that they share, in one order, as whoever takes a list does.
     locked = Dataset.objects.select_for_update(no_key=True).filter(pk__in=asked).order_by("pk")
     there = [dataset.pk for dataset in locked]
-    found = list(
-        waiting.filter(dataset_id__in=there).select_related("manifest__version", "dataset")
-    )
-    by_request: dict[int, list[Reappearance]] = {}
-    seeing: dict[int, RightsRequest] = {}
-    running = _running(subject)
-    for each in found:
-        request = _free_for(each, running)
-        seeing[request.pk] = request
-        by_request.setdefault(request.pk, []).append(each)
-    for pk, some in by_request.items():
-        _see_to(seeing[pk], some)
-    return list(seeing.values())
+    found = waiting.filter(dataset_id__in=there).select_related("manifest__version", "dataset")
+    came_back = list(found)
+    if not came_back:
+        return None
+    request = _under_way(subject)
+    if request is not None and _has_looked(request, there):
+        request, subject = None, _revived(Tombstone.objects.get(pk=tombstone_id), anew=True)
+    request = request or open_automatic(subject=subject, key=uuid4())
+    _see_to(request, came_back)
+    return request
 
 
-def _revived(tombstone_id: int) -> Subject:
-    """Return who stands for the person, made now if nobody does, and hold them.
+def _revived(stone: Tombstone, *, anew: bool = False) -> Subject:
+    """Return who stands for the person, made now if nobody does or another has to, and hold them.
 
     Of two that revive the same person at once the constraint lets one; the other begins again.
     """
-    if not Revival.objects.filter(tombstone_id=tombstone_id).exists():
-        stone = Tombstone.objects.get(pk=tombstone_id)
+    now = Revival.objects.filter(tombstone=stone, superseded=False)
+    if anew or not now.exists():
         made = Subject.objects.create(erased_at=stone.erased_at, erased_schemes=[stone.scheme])
-        Revival.objects.create(subject=made, tombstone=stone)
-    held = Revival.objects.select_for_update(of=["self"]).select_related("subject")
-    return held.get(tombstone_id=tombstone_id).subject
+        revive(made, [stone])
+    return now.select_for_update(of=["self"]).select_related("subject").get().subject
 
 
-def _running(subject: Subject) -> list[RightsRequest]:
-    """Return the erasures that are under way, the latest first; nobody plans them meanwhile."""
-    open_now = RightsRequest.objects.filter(subject=subject, forgotten_at=None, refused_at=None)
-    return list(open_now.select_for_update().order_by("-pk"))
+def _under_way(subject: Subject) -> RightsRequest | None:
+    """Return the erasure that is under way, if there is one; nobody plans it meanwhile."""
+    open_now = RightsRequest.objects.filter(
+        subject=subject, kind=RequestKind.ERASURE, forgotten_at=None, refused_at=None
+    )
+    return open_now.select_for_update().first()
 
 
-def _free_for(came_back: Reappearance, running: list[RightsRequest]) -> RightsRequest:
-    """Return an erasure that has yet to look into the data set, opened now if there is none.
+def _has_looked(request: RightsRequest, datasets: Collection[int]) -> bool:
+    """Say whether an erasure is done with any of the data sets: it will not look there again.
 
     What lawfully stays has been looked at for good.
     """
-    looked = ErasureStep.objects.filter(
-        request__in=running, dataset_id=came_back.dataset_id, state=ErasureStep.State.DONE
-    ).exclude(outcome=ErasureStep.Outcome.EXEMPT)
-    done = set(looked.values_list("request_id", flat=True))
-    for request in running:
-        if request.pk not in done:
-            return request
-    held = Revival.objects.select_related("subject").get(tombstone_id=came_back.tombstone_id)
-    running.insert(0, open_automatic(subject=held.subject, key=uuid4()))
-    return running[0]
+    done = request.steps.filter(dataset__in=datasets, state=ErasureStep.State.DONE)
+    return done.exclude(outcome=ErasureStep.Outcome.EXEMPT).exists()
 
 
 def _see_to(request: RightsRequest, came_back: Sequence[Reappearance]) -> None:
     for each in came_back:
-        _enter(request.subject, each)
+        stays.begin(
+            dataset_id=each.dataset_id,
+            people=BitMap([request.subject_id]),
+            version=each.manifest.version,
+        )
     Reappearance.objects.filter(pk__in=[each.pk for each in came_back]).update(request=request)
     if request.planned_at is not None:
         planning.extend(request=request)
@@ -154,17 +150,6 @@ def _see_to(request: RightsRequest, came_back: Sequence[Reappearance]) -> None:
             "datasets": sorted({str(each.dataset.uuid) for each in came_back}),
         },
     )  # fmt: skip
-
-
-def _enter(subject: Subject, came_back: Reappearance) -> None:
-    """Put the person into the data set, from the version that was said on; or at least from now.
-
-    Who was there then by an earlier list, and was erased after it, is not there for it now.
-    """
-    dataset_id, people = came_back.dataset_id, BitMap([subject.pk])
-    stays.begin(dataset_id=dataset_id, people=people, version=came_back.manifest.version)
-    if not membership.datasets_of(subject).filter(pk=dataset_id).exists():
-        stays.begin(dataset_id=dataset_id, people=people, version=versions.current(dataset_id))
 
 
 _LOOK_FOR = """

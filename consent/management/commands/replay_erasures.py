@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from consent.journal import Line
-from consent.selectors.journal import reckoning
+from consent.selectors.journal import newest_key, reckoning
 from consent.services import journal
 from consent.services.journal import Replayed
 from governance.errors import ColophonError
@@ -25,14 +25,18 @@ class Command(BaseCommand):
         "After a backup was restored: forget again everybody whom the journal of erasures in "
         "COLOPHON_JOURNAL_DIR names and this database does not know to be forgotten. Permissions "
         "are taken back and keys destroyed at once; what lies in data sets is erased as soon as "
-        "the service runs. It can be interrupted and run again. Web, worker and sweeper refuse to "
+        "the service runs. A database from before a rotation of the identifier key is brought up "
+        "to that key first. It can be interrupted and run again. Web, worker and sweeper refuse to "
         "start until it has been run. A journal that was changed or cut off is refused: bring it "
         "back from where it is kept safe, or begin it anew with --renew and a reason."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="say who would be forgotten; change nothing"
+            "--dry-run",
+            action="store_true",
+            help="say how many would be forgotten; change nothing. Who is named by a newer "
+            "identifier key than this database has is not found then",
         )
         parser.add_argument(
             "--renew",
@@ -50,6 +54,8 @@ class Command(BaseCommand):
             if options["renew"] is not None:
                 told["renewed"] = self._renew(options)
             found = reckoning()
+            if found.missing and not options["dry_run"]:
+                journal.bring_up(to=newest_key(found.missing))
             replayed = _replay(found.missing, options)
         except ColophonError as error:
             if not options["json"]:

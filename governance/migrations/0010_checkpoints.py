@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("governance", "0008_special_basis"),
+        ("governance", "0009_webhook_request_due"),
     ]
 
     operations = [
