@@ -27,7 +27,7 @@ DROP FUNCTION consent_refuse_revival_of_the_living();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0021_access_packages"),
+        ("consent", "0019_plans_and_approvals"),
         ("governance", "0010_checkpoints"),
     ]
 

@@ -134,6 +134,11 @@ def _keys(query: str, scheme: str, digests: Digests) -> NDArray[np.int64]:
     return keys
 
 
+def stands_in(subject: Subject) -> bool:
+    """Say whether a row stands for somebody who was erased before and whose data came back."""
+    return subject.erased_at is not None and subject.erased_at < subject.created_at
+
+
 def looked_for(people: Collection[int], scheme: str) -> list[tuple[bytes, int, int]]:
     """Return by what some people are looked for, as (digest, version of its key, person).
 

@@ -19,6 +19,7 @@ from consent.selectors.persons import rows_of
 from governance.models import Dataset
 from lineage.models import ModelVersion, Provenance
 from lineage.selectors import ancestry, transparency, walk
+from lineage.selectors.identities import identities
 from lineage.selectors.transparency import Certainty
 
 
@@ -68,7 +69,9 @@ def datasets_carrying(subject: Subject, datasets: Collection[int]) -> set[int]:
         above = walk.ancestors([version])
         if above.truncated or any(_carries(version, row, rows, above.versions) for row in rows):
             found.add(version)
-    return set(walk.datasets_of(found).values()) & set(datasets)
+    carrying = set(identities(set(walk.datasets_of(found).values())).values())
+    one = identities(datasets)
+    return {pk for pk in datasets if one[pk] in carrying}
 
 
 def _carries(version: int, row: int, rows: Collection[int], above: Collection[int]) -> bool:

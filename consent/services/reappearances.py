@@ -24,6 +24,7 @@ from consent.models import (
     Tombstone,
 )
 from consent.selectors import membership
+from consent.selectors.subjects import stands_in
 from consent.services import planning, stays
 from consent.services.claims import Batch
 from consent.services.requests import open_automatic, record
@@ -66,7 +67,7 @@ def end(batch: Batch) -> None:
 
 def has_more_to_erase(request: RightsRequest) -> bool:
     """Add what was derived of the data since the plan was made; say whether there is any."""
-    return planning.came_back(request.subject) and planning.extend(request=request) > 0
+    return stands_in(request.subject) and planning.extend(request=request) > 0
 
 
 def let_go(subject: Subject) -> None:
@@ -77,7 +78,10 @@ def let_go(subject: Subject) -> None:
 
 
 def revive(subject: Subject, tombstones: Collection[Tombstone]) -> None:
-    """Look for an erased person by some tombstones; who was looked for by them is superseded."""
+    """Look for an erased person by some tombstones; who was looked for by them is superseded.
+
+    The caller holds people alone.
+    """
     found = Revival.objects.filter(tombstone__in=tombstones, superseded=False)
     found.update(superseded=True)
     Revival.objects.bulk_create(Revival(subject=subject, tombstone=each) for each in tombstones)
@@ -112,7 +116,9 @@ def _revived(stone: Tombstone, *, anew: bool = False) -> Subject:
     now = Revival.objects.filter(tombstone=stone, superseded=False)
     if anew or not now.exists():
         made = Subject.objects.create(erased_at=stone.erased_at, erased_schemes=[stone.scheme])
-        revive(made, [stone])
+        if anew:
+            now.update(superseded=True)  # the row is held since it was returned
+        Revival.objects.create(subject=made, tombstone=stone)
     return now.select_for_update(of=["self"]).select_related("subject").get().subject
 
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0020_revivals"),
+        ("consent", "0017_requests_of_every_kind"),
     ]
 
     operations = [
