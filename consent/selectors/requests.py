@@ -256,12 +256,17 @@ def to_observe() -> "QuerySet[RightsRequest]":
         kind=RequestKind.ERASURE, planned_at__isnull=False, completion_recorded_at=None,
         refused_at=None, duplicate_of=None,
     )  # fmt: skip
+    unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
+    unseen |= forgettable()
+    return open_now.filter(unseen).order_by("due_at", "pk")
+
+
+def forgettable() -> Q:
+    """Return the condition that a planned erasure has nothing left to erase, and waits for that."""
     parts = ErasureStep.objects.filter(request=OuterRef("pk"))
     kept = parts.filter(outcome=ErasureStep.Outcome.EXEMPT)
-    forgettable = Q(forgotten_at=None) & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
-    unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    unseen |= forgettable
-    return open_now.filter(unseen).order_by("due_at", "pk")
+    planned = Q(forgotten_at=None, planned_at__isnull=False, refused_at=None)
+    return planned & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
 
 
 def step_of(standing: Standing, uuid: UUID) -> ErasureStep:

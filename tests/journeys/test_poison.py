@@ -379,5 +379,6 @@ def test_after_all_that_nothing_is_stuck_and_the_service_wrote_no_traceback(know
             break
         time.sleep(0.1)
     assert pending.json()["pending"] == {"events": 0, "model_versions": 0}
-    assert known.client.get("/healthz").json() == {"database": "answers"}
+    healthy = {"database": "answers", "journal": "replayed"}
+    assert known.client.get("/healthz").json() == healthy
     assert "Traceback" not in service.log.read_text()
