@@ -8,6 +8,9 @@ names none) and what it asks for::
                 "differential_privacy": {"epsilon": 8, "delta": 1e-5},
                 "federated": {"secure_aggregation": true, "smallest_round": 10},
                 "people": 20, "retention_days": 365}]}
+
+``privacy_signal`` is about people and not about data, so it stands without categories: a browser
+that sends Global Privacy Control objects to these purposes for whoever uses it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -51,6 +54,7 @@ class Demand:
     federation: Federation | None
     people: int
     retention_days: int
+    privacy_signal: bool = False
 
     def applies(self, *, purposes: Collection[str], categories: Collection[str]) -> bool:
         """Say whether it is about a use; ``purposes`` are the one meant and all wider ones."""
@@ -78,6 +82,11 @@ class Demand:
             found.append(f"At least {self.people} people have to be in the data.")
         if self.retention_days:
             found.append(f"Data is kept for at most {self.retention_days} days.")
+        if self.privacy_signal:
+            found.append(
+                "A browser that sends Global Privacy Control says no for the person who uses it, "
+                "unless they say something else themselves."
+            )
         return found
 
 
@@ -104,12 +113,14 @@ def demands_of_published(rules: Mapping[str, Any]) -> list[Demand]:
 def _demand(said: Any, place: str) -> Demand:
     known = {
         "purposes", "categories", "consent", "differential_privacy", "federated", "people",
-        "retention_days",
+        "retention_days", "privacy_signal",
     }  # fmt: skip
     _object(said, known, place)
     asked = said.keys() - {"purposes", "categories"}
     if not asked:
         raise PolicyRulesUnusableError(f"{place} asks for nothing")
+    if "privacy_signal" in asked and "categories" in said:
+        raise PolicyRulesUnusableError(f"{place}.privacy_signal is about no category of data")
     return Demand(
         purposes=_names(said, "purposes", place),
         categories=frozenset(each.casefold() for each in _names(said, "categories", place)),
@@ -118,6 +129,7 @@ def _demand(said: Any, place: str) -> Demand:
         federation=_federation(said.get("federated"), f"{place}.federated"),
         people=_count(said, "people", place),
         retention_days=_count(said, "retention_days", place),
+        privacy_signal=_flag(said, "privacy_signal", place),
     )
 
 

@@ -6,11 +6,23 @@ from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
 from governance.errors import NotFoundError
 from governance.models import Policy, PolicyVersion, Purpose
+from governance.policy_rules import demands_of_published
 
 
 def purposes() -> QuerySet[Purpose]:
     """Return every purpose with its parent, ordered by ``uuid``."""
     return Purpose.objects.select_related("parent").order_by("uuid")
+
+
+def chains() -> dict[int, list[Purpose]]:
+    """Return, for each purpose's key, it and every wider one, the nearest first."""
+    known = {each.pk: each for each in purposes()}
+    found = {}
+    for pk, each in known.items():
+        found[pk] = [each]
+        while (parent := found[pk][-1].parent_id) is not None:
+            found[pk].append(known[parent])
+    return found
 
 
 def purpose(key: str) -> Purpose:
@@ -41,6 +53,15 @@ def policies_in_force(at: datetime) -> "QuerySet[PolicyVersion]":
     """Return of each policy the version that had been published last at an instant."""
     published = PolicyVersion.objects.filter(published_at__lte=at).order_by("policy_id", "-number")
     return published.distinct("policy_id").select_related("policy")
+
+
+def policies_heeding_signals(at: datetime) -> "list[PolicyVersion]":
+    """Return the versions in force that take a browser's privacy signal for an objection."""
+    return [
+        version
+        for version in policies_in_force(at)
+        if any(each.privacy_signal for each in demands_of_published(version.rules))
+    ]
 
 
 def published_policy(key: str) -> Policy:
