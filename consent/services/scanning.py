@@ -267,7 +267,7 @@ def _finish(scan: MembershipScan, outcome: MembershipScan.Outcome, lacking: Lack
              WHERE id = %s AND token = %s AND state = 'running'
             """,
             [outcome.value, lacking.code, lacking.reason, scan.rows, scan.unusable,
-             scan.manifest and scan.manifest.pk, scan.pk, scan.token],
+             scan.manifest.pk if scan.manifest else None, scan.pk, scan.token],
         )  # fmt: skip
         if not cursor.rowcount:
             raise LostClaimError

@@ -135,8 +135,8 @@ def test_the_database_agrees_with_the_rules(said, at):
     levels = [PurposeFactory(parent=middle), middle, widest]
     subject, other = SubjectFactory(), SubjectFactory()
     ConsentDecisionFactory(subject=other, purpose=levels[0])
-    for level, kind, decided, valid, source in said:
-        kind = DecisionKind.OBJECTED if source == "signal" else kind
+    for level, meant, decided, valid, source in said:
+        kind = DecisionKind.OBJECTED if source == "signal" else meant
         until = hour(decided + valid) if valid and kind.is_yes else None
         ConsentDecisionFactory(
             subject=subject, purpose=levels[level], kind=kind,

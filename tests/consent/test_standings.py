@@ -49,8 +49,8 @@ def test_what_is_gathered_is_what_was_said_whatever_came_in_between(steps):
         if step == "fold":
             standings.fold()
             continue
-        who, which, kind, when, until, source = step
-        kind = DecisionKind.OBJECTED if source == "signal" else kind
+        who, which, meant, when, until, source = step
+        kind = DecisionKind.OBJECTED if source == "signal" else meant
         ends = now + timedelta(hours=until) if kind.is_yes and until and until > when else None
         decisions.record(
             subject=people[who], purpose=purposes[which], kind=kind, key=uuid4(),

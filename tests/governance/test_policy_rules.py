@@ -34,10 +34,11 @@ def test_a_privacy_signal_is_asked_for_by_itself_or_beside_others():
         {"needs": [{"privacy_signal": True}, {"privacy_signal": True, "people": 2}]}
     )
     assert (alone.privacy_signal, alone.purposes, beside.people) == (True, frozenset(), 2)
-    assert alone.sentences() == [
+    [said] = alone.sentences()
+    assert said == (
         "A browser that sends Global Privacy Control says no for the person who uses it, unless "
         "they say something else themselves."
-    ]
+    )
     assert not demands({"needs": [WHOLE]})[0].privacy_signal
 
 
