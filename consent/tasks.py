@@ -6,10 +6,14 @@ from celery import shared_task
 
 from consent.services import (
     assessing,
+    clock,
     erasing,
     forgetting,
+    letters,
+    packages,
     planning,
     remediation,
+    rotating,
     scanning,
     standings,
 )
@@ -27,8 +31,17 @@ def plan(request_id: int) -> bool:
 # A batch may take long: what ends one whose worker has died is its leases, not a time limit.
 @shared_task(name="consent.carry_out")
 def carry_out(dataset_id: int) -> int:
-    """Do the erasure steps of a data set that are free."""
-    return erasing.carry_out(dataset_id=dataset_id)
+    """Do the erasure steps of a data set that are free, until none is or the time is up.
+
+    Some storages take one step at a time; each must not cost a message.
+    """
+    ends, done = time.monotonic() + SECONDS_A_MESSAGE, 0
+    while time.monotonic() < ends:
+        step = erasing.carry_out(dataset_id=dataset_id)
+        if not step:
+            break
+        done += step
+    return done
 
 
 @shared_task(name="consent.scan")
@@ -42,6 +55,30 @@ def follow(request_id: int) -> int:
     """Destroy the keys if nothing is left to erase, and look at the models again."""
     forgetting.forget(request_id=request_id)
     return remediation.observe(request_id=request_id)
+
+
+@shared_task(name="consent.prepare")
+def prepare(request_id: int) -> bool:
+    """Make the copy that a request waits for, if it still does."""
+    return packages.prepare(request_id=request_id)
+
+
+@shared_task(name="consent.let_go")
+def let_go() -> int:
+    """Empty the copies that have expired."""
+    return packages.let_go()
+
+
+@shared_task(name="consent.remind")
+def remind(request_id: int) -> bool:
+    """Remind of a request whose time is running out, if that was not done."""
+    return clock.remind(request_id=request_id)
+
+
+@shared_task(name="consent.send_letter")
+def send_letter(letter_id: int) -> bool:
+    """Mail what somebody has to be told of a request, if it still waits."""
+    return letters.send(letter_id=letter_id)
 
 
 @shared_task(name="consent.assess")
@@ -65,4 +102,16 @@ def fold() -> int:
         if not step:
             break
         done += step
+    return done
+
+
+@shared_task(name="consent.move_up")
+def move_up() -> int:
+    """Move people up to the newest key, until nothing waits, another is at it or time is up."""
+    ends, done, after = time.monotonic() + SECONDS_A_MESSAGE, 0, 0
+    while time.monotonic() < ends:
+        moved = rotating.move_up(after=after)
+        if moved is None or not moved.rows:
+            break
+        done, after = done + moved.rows, moved.last
     return done

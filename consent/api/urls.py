@@ -3,8 +3,10 @@
 from consent.api import (
     assessments,
     decisions,
+    filtering,
     gate,
     membership,
+    merges,
     notices,
     receipts,
     request_urls,
@@ -14,12 +16,14 @@ from consent.api import (
 
 urlpatterns = [
     *subjects.urlpatterns,
+    *merges.urlpatterns,
     *decisions.urlpatterns,
     *receipts.urlpatterns,
     *notices.urlpatterns,
     *membership.urlpatterns,
     *scans.urlpatterns,
     *gate.urlpatterns,
+    *filtering.urlpatterns,
     *request_urls.urlpatterns,
     *assessments.urlpatterns,
 ]

@@ -11,11 +11,9 @@ from consent.models.erasure import (
     ErasureBatch,
     ErasureStep,
     Remediation,
-    RequestKind,
-    RequestRecord,
-    RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
+from consent.models.identifier_keys import IdentifierKey
 from consent.models.membership import (
     Manifest,
     MembershipBlock,
@@ -23,12 +21,27 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.merges import SubjectMerge
+from consent.models.packages import AccessPackage
+from consent.models.requests import (
+    ASKING,
+    AT_ONCE,
+    RequestKind,
+    RequestLetter,
+    RequestPause,
+    RequestRecord,
+    Restriction,
+    RightsRequest,
+)
 from consent.models.scans import MembershipScan
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
 
 __all__ = [
+    "ASKING",
+    "AT_ONCE",
+    "AccessPackage",
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
@@ -36,6 +49,7 @@ __all__ = [
     "ErasureStep",
     "GateDecision",
     "GateInput",
+    "IdentifierKey",
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",
@@ -48,13 +62,17 @@ __all__ = [
     "Reappearance",
     "Remediation",
     "RequestKind",
+    "RequestLetter",
+    "RequestPause",
     "RequestRecord",
+    "Restriction",
     "RightsRequest",
     "SignInCode",
     "StandingPending",
     "Subject",
     "SubjectIdentifier",
     "SubjectKey",
+    "SubjectMerge",
     "Tombstone",
     "Unweighed",
     "UseAssessment",

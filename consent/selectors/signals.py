@@ -2,8 +2,12 @@
 
 from datetime import datetime
 
-from consent.models import ConsentDecision, Subject
+from django.db.models import Q
+
+from consent.models import Subject
 from consent.models.decisions import SIGNAL
+from consent.selectors.decisions import decided_by
+from consent.selectors.persons import rows_of
 from governance.legal import LegalBasis, Need, need_of
 from governance.models import Purpose
 from governance.policy_rules import demands_of_published
@@ -19,8 +23,7 @@ def meant(subject: Subject | None, at: datetime) -> list[Purpose]:
     """
     known = chains()
     named = _named(known, at)
-    spoken = ConsentDecision.objects.filter(subject=subject).exclude(source=SIGNAL)
-    said = set(spoken.values_list("purpose_id", flat=True)) if subject else set()
+    said = _told_of(subject, ~Q(source=SIGNAL)) if subject else set()
     found = []
     for pk in named:
         wider = {each.pk for each in known[pk][1:]}
@@ -31,9 +34,14 @@ def meant(subject: Subject | None, at: datetime) -> list[Purpose]:
 
 def unheeded(subject: Subject, at: datetime) -> list[Purpose]:
     """Return those of them on which no signal is recorded yet."""
-    heeded = ConsentDecision.objects.filter(subject=subject, source=SIGNAL)
-    recorded = set(heeded.values_list("purpose_id", flat=True))
+    recorded = _told_of(subject, Q(source=SIGNAL))
     return [each for each in meant(subject, at) if each.pk not in recorded]
+
+
+def _told_of(subject: Subject, how: Q) -> set[int]:
+    """Return the purposes on which anything is recorded in some way, on any row of the person."""
+    found = decided_by(rows_of(subject)).filter(how)
+    return set(found.values_list("purpose_id", flat=True))
 
 
 def _named(known: dict[int, list[Purpose]], at: datetime) -> set[int]:

@@ -12,21 +12,20 @@ rolled back; one that wakes after its lease finds its token outdated and changes
 
 import hmac
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from consent import identifiers
 from consent.connectors import connector_for
 from consent.connectors.base import ConnectorError
 from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureStep, Manifest, MembershipScan
 from consent.selectors import scans
-from consent.selectors.subjects import digest_key, digest_or_nothing
-from consent.services import leases, membership
+from consent.selectors.identifier_keys import current, digests_at
+from consent.services import leases, membership, staging
 from consent.services.leases import LostClaimError
 from consent.services.places import place_of
 from governance.errors import ColophonError
@@ -76,18 +75,19 @@ class Lacking:
 
 @dataclass(slots=True)
 class _Reading:
-    """What has been read so far, by count, and a digest of it."""
+    """What has been read so far, by count, and a digest of it; ``key`` is the key's version."""
 
     scheme: str
+    key: int
     mac: hmac.HMAC
     progress: Callable[[int], None] = field(repr=False)
     rows: int = 0
     unusable: int = 0
 
-    def digests(self, batches: Iterable[list[str]]) -> Iterator[list[bytes]]:
+    def digests(self, batches: Iterable[list[str]]) -> Iterator[Sequence[bytes]]:
         """Yield the digests of those values that can name somebody, and count them all."""
         for values in batches:
-            found = _usable(self.scheme, values)
+            found = _usable(self.key, self.scheme, values)
             self.rows += len(values)
             self.unusable += len(values) - len(found)
             self.mac.update(b"".join(found))
@@ -150,14 +150,15 @@ def _read_and_take(
     # The scan's own name goes in: the same people again is another word, for the data may have
     # changed and changed back in between.
     mac = hmac.new(secret_for("manifest-digest-v1"), scan.uuid.bytes, "sha256")
-    reading = _Reading(dataset.subject_scheme, mac, progress)
-    staged = membership.stage(reading.digests(connector_for(place.kind).members(place)))
-    membership.hold(dataset)
+    reading = _Reading(dataset.subject_scheme, current().oldest, mac, progress)
+    batches = connector_for(place.kind).members(place)
+    staged = staging.stage(reading.digests(batches), reading.key)
+    named = membership.hold(staged, dataset)
     if versions.current(dataset.pk) != version:
         raise DatasetMovedError("the data set was written while it was read")
     lacking = _lacking(scan, version, reading)
     loaded = membership.settle(
-        staged, dataset=dataset, version=version,
+        named, dataset=dataset, version=version,
         mode=Manifest.Mode.ADD if lacking.code else Manifest.Mode.REPLACE,
         scheme=dataset.subject_scheme, column=dataset.subject_column,
         digest=mac.digest(), client=scan.requested_from,
@@ -191,11 +192,18 @@ def _lacking(scan: MembershipScan, version: DatasetVersion, reading: _Reading) -
     return Lacking()
 
 
-def _usable(scheme: str, values: list[str]) -> list[bytes]:
+def _usable(key: int, scheme: str, values: Sequence[str]) -> Sequence[bytes]:
     try:
-        return identifiers.digests(digest_key(), scheme, values)
+        return digests_at(key, scheme, values)
     except IdentifierMalformedError:
-        return [found for each in values if (found := digest_or_nothing(scheme, each))]
+        return [found for each in values for found in _digest_or_nothing(key, scheme, each)]
+
+
+def _digest_or_nothing(key: int, scheme: str, value: str) -> Sequence[bytes]:
+    try:
+        return digests_at(key, scheme, [value])
+    except IdentifierMalformedError:
+        return ()
 
 
 def _claim(scan_id: int) -> MembershipScan | None:

@@ -206,9 +206,9 @@ def once_read(monkeypatch, happens) -> None:
     """Let something happen between the reading and the taking."""
     hold = membership.hold
 
-    def held(dataset):
+    def held(staged, dataset):
         happens()
-        hold(dataset)
+        return hold(staged, dataset)
 
     monkeypatch.setattr(membership, "hold", held)
 
