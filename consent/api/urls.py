@@ -8,6 +8,7 @@ from consent.api import (
     membership,
     merges,
     notices,
+    plans,
     receipts,
     request_urls,
     scans,
@@ -25,5 +26,6 @@ urlpatterns = [
     *gate.urlpatterns,
     *filtering.urlpatterns,
     *request_urls.urlpatterns,
+    *plans.urlpatterns,
     *assessments.urlpatterns,
 ]

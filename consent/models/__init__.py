@@ -23,6 +23,7 @@ from consent.models.membership import (
 )
 from consent.models.merges import SubjectMerge
 from consent.models.packages import AccessPackage
+from consent.models.plans import DryRun, ErasurePlan, PlanApproval, PlanRejection
 from consent.models.requests import (
     ASKING,
     AT_ONCE,
@@ -45,7 +46,9 @@ __all__ = [
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
+    "DryRun",
     "ErasureBatch",
+    "ErasurePlan",
     "ErasureStep",
     "GateDecision",
     "GateInput",
@@ -57,6 +60,8 @@ __all__ = [
     "MembershipSpan",
     "Notice",
     "NoticeVersion",
+    "PlanApproval",
+    "PlanRejection",
     "PurposeFold",
     "PurposeStanding",
     "Reappearance",
