@@ -1,10 +1,23 @@
-"""What the worker does for rights requests; a message carries an id and may be lost or doubled."""
+"""What the worker does for people; a message carries an id and may be lost or doubled."""
 
 import time
 
 from celery import shared_task
 
-from consent.services import assessing, erasing, forgetting, planning, remediation, standings
+from consent.services import (
+    assessing,
+    clock,
+    erasing,
+    forgetting,
+    letters,
+    looking,
+    packages,
+    planning,
+    remediation,
+    rotating,
+    scanning,
+    standings,
+)
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
@@ -19,8 +32,29 @@ def plan(request_id: int) -> bool:
 # A batch may take long: what ends one whose worker has died is its leases, not a time limit.
 @shared_task(name="consent.carry_out")
 def carry_out(dataset_id: int) -> int:
-    """Do the erasure steps of a data set that are free."""
-    return erasing.carry_out(dataset_id=dataset_id)
+    """Do the erasure steps of a data set that are free, until none is or the time is up.
+
+    Some storages take one step at a time; each must not cost a message.
+    """
+    ends, done = time.monotonic() + SECONDS_A_MESSAGE, 0
+    while time.monotonic() < ends:
+        step = erasing.carry_out(dataset_id=dataset_id)
+        if not step:
+            break
+        done += step
+    return done
+
+
+@shared_task(name="consent.scan")
+def scan(scan_id: int) -> bool:
+    """Read who is in a data set from its storage; what ends it too is its lease."""
+    return scanning.carry_out(scan_id=scan_id)
+
+
+@shared_task(name="consent.look")
+def look(dry_run_id: int) -> bool:
+    """Look at one data set for a dry run, if nobody does."""
+    return looking.look(dry_run_id=dry_run_id)
 
 
 @shared_task(name="consent.follow")
@@ -28,6 +62,30 @@ def follow(request_id: int) -> int:
     """Destroy the keys if nothing is left to erase, and look at the models again."""
     forgetting.forget(request_id=request_id)
     return remediation.observe(request_id=request_id)
+
+
+@shared_task(name="consent.prepare")
+def prepare(request_id: int) -> bool:
+    """Make the copy that a request waits for, if it still does."""
+    return packages.prepare(request_id=request_id)
+
+
+@shared_task(name="consent.let_go")
+def let_go() -> int:
+    """Empty the copies that have expired."""
+    return packages.let_go()
+
+
+@shared_task(name="consent.remind")
+def remind(request_id: int) -> bool:
+    """Remind of a request whose time is running out, if that was not done."""
+    return clock.remind(request_id=request_id)
+
+
+@shared_task(name="consent.send_letter")
+def send_letter(letter_id: int) -> bool:
+    """Mail what somebody has to be told of a request, if it still waits."""
+    return letters.send(letter_id=letter_id)
 
 
 @shared_task(name="consent.assess")
@@ -51,4 +109,16 @@ def fold() -> int:
         if not step:
             break
         done += step
+    return done
+
+
+@shared_task(name="consent.move_up")
+def move_up() -> int:
+    """Move people up to the newest key, until nothing waits, another is at it or time is up."""
+    ends, done, after = time.monotonic() + SECONDS_A_MESSAGE, 0, 0
+    while time.monotonic() < ends:
+        moved = rotating.move_up(after=after)
+        if moved is None or not moved.rows:
+            break
+        done, after = done + moved.rows, moved.last
     return done

@@ -39,6 +39,13 @@ class CSVStream(StreamParser):
     form = Form.CSV
 
 
+class ParquetStream(StreamParser):
+    """A file with a row a person."""
+
+    media_type = "application/vnd.apache.parquet"
+    form = Form.PARQUET
+
+
 class ManifestQuery(serializers.Serializer[Any]):
     """What a manifest says, and of which version."""
 
@@ -77,13 +84,14 @@ class Members(APIView):
     """The people in a data set. Nobody can list them here."""
 
     scopes = {"POST": Scope.CONSENT_WRITE}
-    parser_classes = [NDJSONStream, CSVStream]
+    parser_classes = [NDJSONStream, CSVStream, ParquetStream]
 
     @operation("hand_in_manifest", ManifestOut, query=ManifestQuery, upsert=True)
     @extend_schema(
         request={
             NDJSONStream.media_type: OpenApiTypes.STR,
             CSVStream.media_type: OpenApiTypes.STR,
+            ParquetStream.media_type: OpenApiTypes.BINARY,
         }
     )
     def post(self, request: Request, uuid: UUID) -> Response:

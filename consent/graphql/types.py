@@ -15,8 +15,8 @@ import graphene
 
 from consent import models
 from consent.selectors import requests
-from consent.selectors.certificates import certificate
 from consent.selectors.requests import Standing
+from consent.services import certificates
 from governance import graphql as governance
 from governance.crypto import keyed_digest
 from governance.graphql import JSON, Info, Page, connection, enum_of, in_db, page_field, part_of
@@ -28,11 +28,13 @@ from lineage.models import ModelVersion
 
 STATES = {
     requests.RequestState.RECEIVED: "Received; the person's identity is not yet checked.",
-    requests.RequestState.VERIFIED: "The person is who they say; there is no plan yet.",
+    requests.RequestState.VERIFIED: "The person is who they say; neither planned nor answered yet.",
+    requests.RequestState.REVIEW: "Planned; somebody has to approve it before data is touched.",
     requests.RequestState.REFUSED: "Refused, with a code.",
     requests.RequestState.ERASING: "A data set has no outcome yet.",
     requests.RequestState.VERIFYING: "All data sets are done; models or keys are not.",
-    requests.RequestState.COMPLETED: "Every part has its outcome.",
+    requests.RequestState.COMPLETED: "Answered, or every part has its outcome.",
+    requests.RequestState.JOINED: "Joined to an earlier request, whose course is its own.",
 }
 
 PSEUDONYM = "A pseudonym of the person: the same in all answers to this client only."
@@ -152,6 +154,7 @@ class RightsRequest(graphene.ObjectType):
     state = graphene.Field(RequestState, required=True, description="Where it stands.")
     received_at = graphene.DateTime(required=True, description="When the clock began to run.")
     due_at = graphene.DateTime(required=True, description="By when the law wants it done.")
+    extended_at = graphene.DateTime(description="When the person was told that it takes longer.")
     completed_at = graphene.DateTime(description="When the last part ended, if all have.")
     keys_destroyed_at = graphene.DateTime(description="When the person's keys were destroyed.")
     refusal_code = graphene.String(required=True, description="Why it was refused; empty if not.")
@@ -159,7 +162,9 @@ class RightsRequest(graphene.ObjectType):
     remediations = page_field(RemediationConnection, "The affected model versions.")
     outstanding = page_field(OutstandingConnection, "What keeps the request open, by name.")
     certificate = graphene.Field(
-        JSON, required=True, description="What was erased and what is outstanding, with proofs."
+        JSON,
+        required=True,
+        description="What was erased and what is outstanding, with proofs; to read, and signed.",
     )
 
     @staticmethod
@@ -186,6 +191,11 @@ class RightsRequest(graphene.ObjectType):
     def resolve_due_at(standing: Standing, _info: Info) -> datetime:
         """Read it off the request."""
         return standing.request.due_at
+
+    @staticmethod
+    def resolve_extended_at(standing: Standing, _info: Info) -> datetime | None:
+        """Read it off the request."""
+        return standing.request.extended_at
 
     @staticmethod
     def resolve_keys_destroyed_at(standing: Standing, _info: Info) -> datetime | None:
@@ -223,5 +233,5 @@ class RightsRequest(graphene.ObjectType):
 
     @staticmethod
     def resolve_certificate(standing: Standing, _info: Info) -> Awaitable[object]:
-        """Read the ledger's part of it."""
-        return in_db(certificate)(standing)
+        """Issue it as it stands now."""
+        return in_db(lambda: certificates.issue(standing).as_json())()

@@ -11,11 +11,9 @@ from consent.models.erasure import (
     ErasureBatch,
     ErasureStep,
     Remediation,
-    RequestKind,
-    RequestRecord,
-    RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
+from consent.models.identifier_keys import IdentifierKey
 from consent.models.membership import (
     Manifest,
     MembershipBlock,
@@ -23,36 +21,63 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.merges import SubjectMerge
+from consent.models.packages import AccessPackage
+from consent.models.plans import DryRun, ErasurePlan, PlanApproval, PlanRejection
+from consent.models.requests import (
+    ASKING,
+    AT_ONCE,
+    RequestKind,
+    RequestLetter,
+    RequestPause,
+    RequestRecord,
+    Restriction,
+    RightsRequest,
+)
+from consent.models.scans import MembershipScan
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
 
 __all__ = [
+    "ASKING",
+    "AT_ONCE",
+    "AccessPackage",
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
+    "DryRun",
     "ErasureBatch",
+    "ErasurePlan",
     "ErasureStep",
     "GateDecision",
     "GateInput",
+    "IdentifierKey",
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",
+    "MembershipScan",
     "MembershipSpan",
     "Notice",
     "NoticeVersion",
+    "PlanApproval",
+    "PlanRejection",
     "PurposeFold",
     "PurposeStanding",
     "Reappearance",
     "Remediation",
     "RequestKind",
+    "RequestLetter",
+    "RequestPause",
     "RequestRecord",
+    "Restriction",
     "RightsRequest",
     "SignInCode",
     "StandingPending",
     "Subject",
     "SubjectIdentifier",
     "SubjectKey",
+    "SubjectMerge",
     "Tombstone",
     "Unweighed",
     "UseAssessment",

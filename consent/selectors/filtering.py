@@ -16,6 +16,7 @@ from consent import identifiers
 from consent.rules import Standing, permitted
 from consent.selectors import subjects
 from consent.selectors.decisions import excluded_from
+from consent.selectors.identifier_keys import Digests, steadily
 from governance.errors import BodyTooLargeError
 from governance.legal import LegalBasis
 from governance.models import Purpose
@@ -80,12 +81,16 @@ class Filter:
         self._rows.append(keys)
 
     def _keys(self, values: Sequence[str]) -> NDArray[np.uint32]:
-        digests = identifiers.digests(subjects.digest_key(), self._scheme, values)
+        return steadily(lambda keys: self._found(keys.digests(self._scheme, values)))
+
+    def _found(self, digests: Digests) -> NDArray[np.uint32]:
         if self._purpose is None:
             return np.full(len(digests), NEVER, dtype=np.uint32)
         keys = subjects.by_digests(self._scheme, digests).astype(np.uint32)
         if self._strangers:
-            unknown = [int(n) for n in np.flatnonzero(keys == STRANGER)]
-            erased = subjects.buried(self._scheme, [digests[n] for n in unknown])
-            keys[[n for n in unknown if digests[n] in erased]] = NEVER
+            unknown = np.flatnonzero(keys == STRANGER)
+            asked = digests.of(unknown)
+            erased = subjects.buried(self._scheme, asked)
+            gone = [digest in erased for digest in asked.newest]
+            keys[unknown[np.array(gone, dtype=np.bool_)]] = NEVER
         return keys

@@ -4,24 +4,47 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from consent.models import ErasureStep, Remediation, RequestKind, RightsRequest
+from consent import deadlines
+from consent.deadlines import Law, Pause
+from consent.models import (
+    AccessPackage,
+    ErasureStep,
+    Remediation,
+    RequestKind,
+    Restriction,
+    RightsRequest,
+)
 from governance.errors import NotFoundError
 from lineage.models import Provenance
 
 
 class RequestState(StrEnum):
-    """The stations of a request."""
+    """The stations of a request; one that was joined to another has those of the other."""
 
     RECEIVED = "received"
     VERIFIED = "verified"
+    REVIEW = "review"
     REFUSED = "refused"
     ERASING = "erasing"
     VERIFYING = "verifying"
     COMPLETED = "completed"
+    JOINED = "joined"
+
+
+ENDED = frozenset({RequestState.COMPLETED, RequestState.REFUSED, RequestState.JOINED})
+
+WAITS_FOR = {
+    RequestKind.ACCESS: "the copy: is being prepared",
+    RequestKind.PORTABILITY: "the copy: is being prepared",
+    RequestKind.RECTIFICATION: "the correction: waits for a person",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +54,54 @@ class Standing:
     request: RightsRequest
     steps: list[ErasureStep]
     remediations: list[Remediation]
+    plan_cut: bool = False
+
+    @property
+    def waits_for_approval(self) -> bool:
+        """Say whether there is a plan that has to be approved before anything is touched."""
+        return any(step.released_at is None for step in self.steps)
+
+    @property
+    def copy(self) -> AccessPackage | None:
+        """Return the copy of their data that was made for the person, if one was."""
+        return AccessPackage.objects.filter(request=self.request).first()
 
     @property
     def state(self) -> RequestState:
-        """Return the state: complete only when each part has a terminal outcome."""
+        """Return the state: complete only when answered, or each part has a terminal outcome.
+
+        ``with_state`` says the same of many.
+        """
         request = self.request
+        if request.duplicate_of_id is not None:
+            return RequestState.JOINED
         if request.refused_at is not None:
             return RequestState.REFUSED
+        if request.answered_at is not None:
+            return RequestState.COMPLETED
         if request.planned_at is None:
             return RequestState.VERIFIED if request.verified_at else RequestState.RECEIVED
+        return self._carried_out()
+
+    def _carried_out(self) -> RequestState:
+        if self.waits_for_approval:
+            return RequestState.REVIEW
         if any(step.state != ErasureStep.State.DONE for step in self.steps):
             return RequestState.ERASING
-        return RequestState.VERIFYING if self.outstanding else RequestState.COMPLETED
+        return RequestState.VERIFYING if self._parts() else RequestState.COMPLETED
 
     @property
     def outstanding(self) -> list[str]:
         """Say what is still to be done, one line each, by the names of data sets and models."""
+        if self.state in ENDED:
+            return []
+        kind = RequestKind(self.request.kind)
+        if kind is RequestKind.ERASURE:
+            return self._parts()
+        identity = [] if self.request.verified_at else ["the identity: is not confirmed yet"]
+        return [*identity, WAITS_FOR[kind]]
+
+    def _parts(self) -> list[str]:
         steps = [
             f"data set {step.dataset}: {step.code or step.state}"
             for step in self.steps
@@ -57,7 +112,12 @@ class Standing:
             for each in self.remediations
             if each.closed_at is None
         ]
-        return steps + models + self._keys()
+        return self._plan() + steps + models + self._keys()
+
+    def _plan(self) -> list[str]:
+        told = ["the plan: waits for approval"] if self.waits_for_approval else []
+        cut = "the plan: the flows were too many to follow, so data sets may be missing"
+        return [*told, cut] if self.plan_cut else told
 
     def _keys(self) -> list[str]:
         """Keys stay while data lawfully stays, so that the person can be told of it."""
@@ -70,19 +130,75 @@ class Standing:
         """Return when the last part ended, if all have."""
         if self.state != RequestState.COMPLETED:
             return None
+        if self.request.answered_at is not None:
+            return self.request.answered_at
         ends = [step.finished_at for step in self.steps]
         ends += [each.closed_at for each in self.remediations]
         ends += [self.request.forgotten_at, self.request.planned_at]
         return max(end for end in ends if end is not None)
 
+    @property
+    def confirm_by(self) -> datetime | None:
+        """Return by when the law wants receipt confirmed, if it does."""
+        request = self.request
+        return deadlines.confirm_by(Law(request.law), request.received_at, zone=zone())
+
+    @property
+    def paused_since(self) -> datetime | None:
+        """Return since when the clock stands still, if it does."""
+        return self.request.pauses.filter(until=None).values_list("since", flat=True).first()
+
+    @property
+    def overdue(self) -> bool:
+        """Say whether it is open, its clock runs, and its time is up."""
+        late = self.request.due_at < timezone.now() and self.state not in ENDED
+        return late and self.paused_since is None
+
+    @property
+    def restriction(self) -> Restriction | None:
+        """Return what the request restricts or restricted, if it is one for that."""
+        return Restriction.objects.filter(request=self.request).first()
+
+
+def zone() -> ZoneInfo:
+    """Return the place whose days and months count."""
+    return ZoneInfo(settings.COLOPHON_LEGAL_ZONE)
+
+
+def due_if_asked(at: datetime, law: Law | None = None) -> datetime:
+    """Return by when a request would have to be done that is received at an instant."""
+    return deadlines.due(law or Law(settings.COLOPHON_LAW), at, zone=zone())
+
+
+def due_at(request: RightsRequest) -> datetime:
+    """Return by when the law wants it done, as it follows from the facts about a request."""
+    ended = request.pauses.filter(until__isnull=False).values_list("since", "until")
+    return deadlines.due(
+        Law(request.law), request.received_at, extended=request.extended_at is not None,
+        pauses=[Pause(since, until) for since, until in ended if until is not None],
+        zone=zone(),
+    )  # fmt: skip
+
 
 def standing(uuid: UUID) -> Standing:
     """Return a request and where it stands, or raise `NotFoundError`."""
+    found = RightsRequest.objects.select_related("subject", "duplicate_of")
     try:
-        request = RightsRequest.objects.select_related("subject").get(uuid=uuid)
+        request = found.get(uuid=uuid)
     except RightsRequest.DoesNotExist:
         raise NotFoundError("no such request is known") from None
     return standing_of(request)
+
+
+def erasure(uuid: UUID) -> Standing:
+    """Return an erasure, or raise `NotFoundError`: nothing else has a certificate.
+
+    Of one that was joined to another, it is the other that is carried out.
+    """
+    found = standing(uuid)
+    if found.request.kind != RequestKind.ERASURE:
+        raise NotFoundError("only an erasure has a certificate")
+    return found if found.request.duplicate_of is None else standing_of(found.request.duplicate_of)
 
 
 def standing_of(request: RightsRequest) -> Standing:
@@ -92,14 +208,16 @@ def standing_of(request: RightsRequest) -> Standing:
         "model_version__model__dataset", "model_version__version",
         "closed_by__model__dataset", "closed_by__version",
     )  # fmt: skip
-    return Standing(request, list(steps), list(remediations.order_by("pk")))
+    cut = request.plans.filter(rejection=None, content__truncated=True).exists()
+    return Standing(request, list(steps), list(remediations.order_by("pk")), plan_cut=cut)
 
 
 def to_plan() -> "QuerySet[RightsRequest]":
     """Return verified erasures that have no plan yet, those due first at the front."""
     waiting = RightsRequest.objects.filter(
-        kind=RequestKind.ERASURE, verified_at__isnull=False, planned_at=None, refused_at=None
-    )
+        kind=RequestKind.ERASURE, verified_at__isnull=False, planned_at=None, refused_at=None,
+        duplicate_of=None,
+    )  # fmt: skip
     return waiting.order_by("due_at", "pk")
 
 
@@ -107,14 +225,17 @@ def steps_to_do() -> "QuerySet[ErasureStep]":
     """Return the steps that can be claimed now, nearest due date first.
 
     Within a request a step waits for those before it, in the order of the flows, so that an
-    erased row is not derived anew; a blocked one holds nobody up.
+    erased row is not derived anew; a blocked one holds nobody up. None of a plan that waits for
+    approval is among them.
     """
     before = ErasureStep.objects.filter(
         request=OuterRef("request"), position__lt=OuterRef("position"),
         state__in=[ErasureStep.State.READY, ErasureStep.State.RUNNING],
     )  # fmt: skip
     free = ~Q(state="running") | Q(lease_until__lt=Now())
-    waiting = ErasureStep.objects.filter(free, ~Exists(before), retry_at__lte=Now())
+    waiting = ErasureStep.objects.filter(
+        free, ~Exists(before), retry_at__lte=Now(), released_at__isnull=False
+    )
     return waiting.exclude(state="done").order_by("request__due_at", "position", "pk")
 
 
@@ -132,8 +253,9 @@ def to_observe() -> "QuerySet[RightsRequest]":
         request=OuterRef("pk"), finished_at__gt=OuterRef("observed_at")
     )
     open_now = RightsRequest.objects.filter(
-        kind=RequestKind.ERASURE, planned_at__isnull=False, completion_recorded_at=None
-    )
+        kind=RequestKind.ERASURE, planned_at__isnull=False, completion_recorded_at=None,
+        refused_at=None, duplicate_of=None,
+    )  # fmt: skip
     parts = ErasureStep.objects.filter(request=OuterRef("pk"))
     kept = parts.filter(outcome=ErasureStep.Outcome.EXEMPT)
     forgettable = Q(forgotten_at=None) & ~Exists(parts.exclude(state="done")) & ~Exists(kept)

@@ -17,6 +17,7 @@ from consent.selectors import membership
 from consent.selectors.decisions import excluded_from
 from consent.selectors.filtering import Filter
 from consent.selectors.judging import Judged, judge
+from consent.selectors.persons import count
 from governance.mechanisms import mechanism_of
 from governance.models import ApiClient, Dataset, Purpose
 from governance.services import ledger, signing
@@ -66,7 +67,7 @@ def decide(
     decision = GateDecision.objects.create(
         client=client, purpose=purpose, decided_at=now, expires_at=now + VALID_FOR,
         outcome=_outcome(found.reasons), reasons=[each.value for each in found.reasons],
-        excluded_count=len(found.excluded), excluded=found.excluded.serialize(),
+        excluded_count=count(found.excluded), excluded=found.excluded.serialize(),
         **_conditions(found.judged, mechanism), **_named(model),
     )  # fmt: skip
     _keep_inputs(decision, asked)
@@ -183,7 +184,7 @@ def _reasons(
         known.sources_without_people(reached.dataset_ids).values()
     )
     found |= set(judged.unmet)
-    if judged.cohort_is_too_small(len(people) - len(excluded)):
+    if judged.cohort_is_too_small(count(people - excluded)):
         found.add(Reason.COHORT_TOO_SMALL)
     if purpose is None:
         found.add(Reason.UNKNOWN_PURPOSE)

@@ -42,6 +42,8 @@ def observe(*, request_id: int) -> int:
     """
     looked_at = timezone.now() - COMMIT_SLACK
     request = RightsRequest.objects.select_for_update().select_related("subject").get(pk=request_id)
+    if request.refused_at is not None:
+        return 0
     changed = open_for(request=request, affected=uses.models_of(request.subject))
     for waiting in requests.standing_of(request).remediations:
         if waiting.closed_at is None:

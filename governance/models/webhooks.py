@@ -20,6 +20,7 @@ class WebhookKind(models.TextChoices):
     VIOLATION_OPENED = "violation.opened", "a training used data without permission"
     ERASURE_COMPLETED = "erasure.completed", "every part of an erasure has its outcome"
     MODEL_AFFECTED = "model.affected", "a model version holds data that is to be erased"
+    REQUEST_DUE = "request.due", "the time to answer a rights request is running out, or is up"
 
 
 class WebhookEndpoint(models.Model):

@@ -18,6 +18,7 @@ import pytest
 
 from deploy.schemas import openapi_text
 from governance.models import Scope
+from tests.factories.consent import parquet_of
 
 POSTS = [
     path for path, methods in sorted(json.loads(openapi_text())["paths"].items())
@@ -25,10 +26,26 @@ POSTS = [
 ]  # fmt: skip
 ROUTES = [*POSTS, "/api/v1/lineage", "/api/v1/lineage/batch"]
 WITHOUT_BODY = {
-    path for path in POSTS if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry"))
+    path
+    for path in POSTS
+    if path.endswith(
+        (
+            "/publish",
+            "/identity",
+            "/secret",
+            "/test",
+            "/retry",
+            "/scans",
+            "/dry-run",
+            "/pause",
+            "/resume",
+            "/lifting",
+        )
+    )
 }
 NDJSON = "application/x-ndjson"
 ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 MEMBERS = "/api/v1/datasets/{uuid}/members"
 FILTER = "/api/v1/gate/decisions/{uuid}/filter"
 
@@ -137,13 +154,24 @@ class Known:
         subject = made[f"{v1}/subjects"]["uuid"]
         decision = {"purpose": key, "kind": "given", "decided_at": datetime.now(UTC).isoformat(),
                     "valid_until": None, "notice_version": None, "source": "person"}  # fmt: skip
-        request = {"subject": subject, "kind": "erasure", "identity_verified": False}
+        request = {"subject": subject, "kind": "objection", "identity_verified": False,
+                   "source": "operator", "reason": "by mail", "law": "gdpr",
+                   "purposes": [key]}  # fmt: skip
+        wrong = {"subject": subject, "kind": "rectification", "details": "my age"}
         source = {"name": key, "namespaces": [key]}
         secret = {"public_key": "", "overlap_hours": 1}
-        settled = {"outcome": "by_hand", "code": "done", "reason": "by hand"}
+        settled = {"outcome": "by_hand", "code": "done", "reason": "by hand", "evidence": "x",
+                   "document_sha256": "0" * 64}  # fmt: skip
+        plan = f"{v1}/requests/{{uuid}}/plan"
         self.right |= {
             f"{v1}/subjects/{{uuid}}/decisions": decision, f"{v1}/requests": request,
             f"{v1}/requests/{{uuid}}/steps/{{step}}": settled,
+            f"{v1}/requests/{{uuid}}/extension": {"code": "complexity", "text": "x"},
+            f"{v1}/requests/{{uuid}}/refusal": {"ground": "art_17_3_a", "text": "x"},
+            f"{v1}/requests/{{uuid}}/correction": {"reason": "x"},
+            f"{v1}/requests/{{uuid}}/lifting-notice": {"reason": "x"},
+            f"{plan}/approvals": {"digest": "0" * 64},
+            f"{plan}/rejections": {"digest": "0" * 64, "reason": "x"},
             f"{v1}/gate/decisions/{{uuid}}/filter": {"scheme": "email", "identifiers": ["a@b.c"]},
             f"{v1}/lineage": EVENT, f"{v1}/lineage/batch": [EVENT],
             f"{v1}/lineage/dead-letters/replay": {"ids": [str(uuid4())], "code": "x"},
@@ -154,18 +182,22 @@ class Known:
         }  # fmt: skip
         signing = self.make(f"{v1}/sources", source)["id"]
         notice_version = made[f"{v1}/notices"]["uuid"]
-        asked = self.make(f"{v1}/requests", request)["id"]
+        asked = self.make(f"{v1}/requests", wrong)["id"]
         webhook = self.make(f"{v1}/webhooks", self.right[f"{v1}/webhooks"])["uuid"]
         violation = self.violation()
         self.places = {
             f"{v1}/subjects/{{uuid}}/decisions": {"uuid": subject},
-            f"{v1}/requests/{{uuid}}/identity": {"uuid": asked},
-            f"{v1}/requests/{{uuid}}/steps/{{step}}": {"uuid": asked},
+            **{
+                path: {"uuid": asked}
+                for path in POSTS
+                if path.startswith(f"{v1}/requests/{{uuid}}/")
+            },
             FILTER: {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
             f"{v1}/notices/{{uuid}}/publish": {"uuid": notice_version},
             f"{v1}/policies/{{key}}/publish": {"key": key},
             f"{v1}/sources/{{source}}/secrets": {"source": signing},
             MEMBERS: {"uuid": made[f"{v1}/datasets"]["uuid"]},
+            f"{v1}/datasets/{{uuid}}/scans": {"uuid": made[f"{v1}/datasets"]["uuid"]},
             f"{v1}/violations/{{uuid}}/assignment": {"uuid": violation},
             f"{v1}/violations/{{uuid}}/resolution": {"uuid": violation},
             f"{v1}/webhooks/{{uuid}}/secret": {"uuid": webhook},
@@ -295,6 +327,9 @@ def test_a_key_without_the_scope_is_refused_everywhere(known, service):
         ("text/csv", b'email\r\n"open\r\n'), ("text/csv", b"email\r\na@b.c,more\r\n"),
         ("text/csv", b"email\r\n\x00\r\n"), ("text/csv", b"\xff\xfe"),
         ("text/csv", b"x" * 200_000), ("text/plain", b"a@b.c\n"),
+        (PARQUET, b"PAR1PAR1"), (PARQUET, b"x" * 200_000),
+        (PARQUET, parquet_of(email=["a@b.c", None])), (PARQUET, parquet_of(email=["no address"])),
+        (PARQUET, parquet_of(other=["a@b.c"])), (PARQUET, parquet_of(email=["a@b.c"])[:-9]),
     ],
 )  # fmt: skip
 def test_a_manifest_with_a_bad_line_is_refused_whole_and_repeats_nothing(known, kind, body):
