@@ -15,8 +15,8 @@ from consent.deadlines import Law
 from consent.models import ASKING, ErasureStep, Remediation, RequestKind, Restriction
 from consent.rules import DecisionSource
 from consent.selectors import request_lists, requests, subjects, uses
-from consent.selectors.certificates import certificate
 from consent.selectors.request_texts import details_of
+from consent.services import certificates
 from consent.services import requests as services
 from governance import pages
 from governance.api.documents import ListIn, list_of, operation, query_of
@@ -278,8 +278,8 @@ class RequestCertificate(APIView):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, uuid: UUID) -> Response:
-        """Return it at any time; it says what is still outstanding."""
-        return Response(certificate(requests.erasure(uuid)))
+        """Return it at any time, to read and signed; it says what is still outstanding."""
+        return Response(certificates.issue(requests.erasure(uuid)).as_json())
 
 
 class RequestStep(APIView):

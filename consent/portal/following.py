@@ -21,9 +21,11 @@ from consent.models import (
 )
 from consent.portal import words
 from consent.portal.pages import private, shown
-from consent.selectors import certificates, requests
+from consent.selectors import requests
+from consent.selectors.certificates import certificate as certificate_of
 from consent.selectors.requests import ENDED, RequestState
 from consent.selectors.requests import Standing as RequestStanding
+from consent.services import certificates
 from lineage.selectors.transparency import Certainty
 
 Told = tuple[str, str, datetime | None, bool]
@@ -73,7 +75,7 @@ def certificate(request: HttpRequest, uuid: UUID) -> HttpResponse:
     standing = requests.erasure(uuid)
     context = {
         **_told(request, standing),
-        "certificate": certificates.certificate(standing),
+        "certificate": certificate_of(standing),
         "now": timezone.now(),
     }
     return shown(request, "certificate", context)
@@ -82,8 +84,8 @@ def certificate(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @require_safe
 @private
 def certificate_json(_request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Give out the certificate for machines."""
-    told = certificates.certificate(requests.erasure(uuid))
+    """Give out the certificate for machines, signed."""
+    told = certificates.issue(requests.erasure(uuid)).as_json()
     response = JsonResponse(told, json_dumps_params={"indent": 2})
     response.headers["Content-Disposition"] = f'inline; filename="certificate-{uuid}.json"'
     return response
