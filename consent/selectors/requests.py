@@ -1,7 +1,7 @@
 """Where rights requests stand. The state is read off the facts; nothing sets it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -144,6 +144,11 @@ class Standing:
         return deadlines.confirm_by(Law(request.law), request.received_at, zone=zone())
 
     @property
+    def due_on(self) -> date:
+        """Return the last day in time."""
+        return day_of(self.request.due_at)
+
+    @property
     def paused_since(self) -> datetime | None:
         """Return since when the clock stands still, if it does."""
         return self.request.pauses.filter(until=None).values_list("since", flat=True).first()
@@ -163,6 +168,11 @@ class Standing:
 def zone() -> ZoneInfo:
     """Return the place whose days and months count."""
     return ZoneInfo(settings.COLOPHON_LEGAL_ZONE)
+
+
+def day_of(at: datetime) -> date:
+    """Return the day of an instant there, to be told to people."""
+    return at.astimezone(zone()).date()
 
 
 def due_if_asked(at: datetime, law: Law | None = None) -> datetime:
