@@ -23,6 +23,14 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.recipients import (
+    Disclosure,
+    NoticeAnswer,
+    Recipient,
+    RecipientNotice,
+    RecipientSecret,
+)
+from consent.models.remedies import Escalation, RemediationMeasure
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
@@ -31,8 +39,10 @@ __all__ = [
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
+    "Disclosure",
     "ErasureBatch",
     "ErasureStep",
+    "Escalation",
     "GateDecision",
     "GateInput",
     "Manifest",
@@ -40,11 +50,16 @@ __all__ = [
     "MembershipChunk",
     "MembershipSpan",
     "Notice",
+    "NoticeAnswer",
     "NoticeVersion",
     "PurposeFold",
     "PurposeStanding",
     "Reappearance",
+    "Recipient",
+    "RecipientNotice",
+    "RecipientSecret",
     "Remediation",
+    "RemediationMeasure",
     "RequestKind",
     "RequestRecord",
     "RightsRequest",

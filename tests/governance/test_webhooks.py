@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from governance import outbound
 from governance.models import ApiClient, WebhookDelivery, WebhookKind, WebhookMessage
 from governance.selectors import webhooks as selectors
 from governance.services import delivering, rules, webhooks
@@ -210,7 +211,7 @@ def test_a_worker_that_dies_after_sending_sends_again_one_lease_later(registered
     WebhookDelivery.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert delivering.deliver(delivery_id=pk) is True
     asleep = WebhookDelivery.objects.get(pk=pk)
-    delivering._finish(asleep, token, delivering.Outcome(500))
+    delivering._finish(asleep, token, outbound.Answer(500))
     after = WebhookDelivery.objects.get(pk=pk)
     assert (after.last_status, after.attempt) == (204, 2)
     first, second = listener.heard
