@@ -4,7 +4,17 @@ import time
 
 from celery import shared_task
 
-from consent.services import assessing, erasing, forgetting, planning, remediation, standings
+from consent.selectors import requests
+from consent.services import (
+    assessing,
+    erasing,
+    escalating,
+    forgetting,
+    planning,
+    remediation,
+    standings,
+    telling,
+)
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
@@ -51,4 +61,19 @@ def fold() -> int:
         if not step:
             break
         done += step
+    return done
+
+
+@shared_task(name="consent.tell")
+def tell(notice_id: int) -> bool:
+    """Tell a recipient of a request, if that is due and nobody else is at it."""
+    return telling.deliver(notice_id=notice_id)
+
+
+@shared_task(name="consent.watch")
+def watch() -> int:
+    """Tell of what is late, and look at models that were made of affected ones since."""
+    done = escalating.escalate(limit=STEP)
+    for pk in requests.passed_on().values_list("pk", flat=True)[:STEP]:
+        done += remediation.observe(request_id=pk)
     return done

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
-from consent.selectors import requests
+from consent.selectors import recipients, requests
 from consent.selectors.standings import to_fold
 from deploy.celery import application
 from governance import tasks as governance_tasks
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 NUDGE_SECONDS = 1.0
 STEP_NUDGE_SECONDS = 5.0
 ASSESS_SECONDS = 2.0
+WATCH_SECONDS = 60.0
 ALONE_AFTER_SECONDS = 30.0
 STEP = 200
 DAY_SECONDS = 24 * 3600.0
@@ -39,6 +40,7 @@ _PAUSES = {
     consent_tasks.carry_out.name: STEP_NUDGE_SECONDS,
     lineage_tasks.let_go.name: DAY_SECONDS,
     consent_tasks.assess.name: ASSESS_SECONDS,
+    consent_tasks.watch.name: WATCH_SECONDS,
 }
 
 
@@ -56,12 +58,14 @@ class Sweeper:
             found += self._tell(lineage_tasks.catch_up, [()])
         found += self._tell(lineage_tasks.let_go, [()])
         found += self._tell(consent_tasks.assess, [()])
+        found += self._tell(consent_tasks.watch, [()])
         if to_fold(timezone.now()):
             found += self._tell(consent_tasks.fold, [()])
         erasable = requests.datasets_to_erase_from()
         found += self._tell(consent_tasks.carry_out, [(pk,) for pk in erasable[:STEP]])
         for task, rows in (
             (governance_tasks.deliver_webhook, webhooks.to_deliver()),
+            (consent_tasks.tell, recipients.to_tell()),
             (consent_tasks.plan, requests.to_plan()),
             (consent_tasks.follow, requests.to_observe()),
         ):

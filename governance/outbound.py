@@ -25,6 +25,7 @@ from governance.errors import ColophonError
 PORTS: Final = {"http": 80, "https": 443}
 TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 LONGEST_ASKED: Final = 86_400  # the most that a Retry-After is heeded, in seconds
+LONGEST_READ: Final = 15.0
 GONE: Final = 410
 
 
@@ -188,9 +189,10 @@ def _asked_to_wait(answer: httpx.Response) -> int:
 
 
 def _beginning(answer: httpx.Response, most: int) -> bytes:
-    found = b""
+    """Read no more than is wanted, nor for longer than an answer may take."""
+    found, ends = b"", time.monotonic() + LONGEST_READ
     for part in answer.iter_bytes() if most else ():
         found += part
-        if len(found) >= most:
+        if len(found) >= most or time.monotonic() > ends:
             break
     return found[:most]

@@ -1,6 +1,6 @@
 """Where rights requests stand. The state is read off the facts; nothing sets it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -8,7 +8,10 @@ from uuid import UUID
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from consent.models import ErasureStep, Remediation, RequestKind, RightsRequest
+from consent.models import ErasureStep, RequestKind, RightsRequest
+from consent.selectors import recipients, remedies
+from consent.selectors.recipients import Notified
+from consent.selectors.remedies import Remedied
 from governance.errors import NotFoundError
 from lineage.models import Provenance
 
@@ -30,7 +33,8 @@ class Standing:
 
     request: RightsRequest
     steps: list[ErasureStep]
-    remediations: list[Remediation]
+    remediations: list[Remedied]
+    notices: list[Notified] = field(default_factory=list)
 
     @property
     def state(self) -> RequestState:
@@ -53,11 +57,12 @@ class Standing:
             if step.state != ErasureStep.State.DONE
         ]
         models = [
-            f"model {each.model_version.model.dataset}: waits for a clean training"
+            f"model {each.model_version.model.dataset}: {each.outstanding}"
             for each in self.remediations
             if each.closed_at is None
         ]
-        return steps + models + self._keys()
+        told = [each.outstanding for each in self.notices if each.outstanding]
+        return steps + models + told + self._keys()
 
     def _keys(self) -> list[str]:
         """Keys stay while data lawfully stays, so that the person can be told of it."""
@@ -72,6 +77,7 @@ class Standing:
             return None
         ends = [step.finished_at for step in self.steps]
         ends += [each.closed_at for each in self.remediations]
+        ends += [each.ended_at for each in self.notices]
         ends += [self.request.forgotten_at, self.request.planned_at]
         return max(end for end in ends if end is not None)
 
@@ -88,19 +94,8 @@ def standing(uuid: UUID) -> Standing:
 def standing_of(request: RightsRequest) -> Standing:
     """Return where a request stands."""
     steps = request.steps.select_related("dataset__storage", "version").order_by("position", "pk")
-    remediations = request.remediations.select_related(
-        "model_version__model__dataset", "model_version__version",
-        "closed_by__model__dataset", "closed_by__version",
-    )  # fmt: skip
-    return Standing(request, list(steps), list(remediations.order_by("pk")))
-
-
-def to_plan() -> "QuerySet[RightsRequest]":
-    """Return verified erasures that have no plan yet, those due first at the front."""
-    waiting = RightsRequest.objects.filter(
-        kind=RequestKind.ERASURE, verified_at__isnull=False, planned_at=None, refused_at=None
-    )
-    return waiting.order_by("due_at", "pk")
+    remediations = remedies.standings(request.remediations.order_by("pk"))
+    return Standing(request, list(steps), remediations, recipients.of_request(request))
 
 
 def steps_to_do() -> "QuerySet[ErasureStep]":
@@ -131,15 +126,23 @@ def to_observe() -> "QuerySet[RightsRequest]":
     finished = ErasureStep.objects.filter(
         request=OuterRef("pk"), finished_at__gt=OuterRef("observed_at")
     )
-    open_now = RightsRequest.objects.filter(
-        kind=RequestKind.ERASURE, planned_at__isnull=False, completion_recorded_at=None
-    )
+    planned = RightsRequest.objects.filter(kind=RequestKind.ERASURE, planned_at__isnull=False)
+    # A measure that ends opens again what was complete.
+    moved = Q(pk__in=remedies.to_tell().values("request_id"))
+    open_now = planned.filter(Q(completion_recorded_at=None) | moved)
     parts = ErasureStep.objects.filter(request=OuterRef("pk"))
     kept = parts.filter(outcome=ErasureStep.Outcome.EXEMPT)
     forgettable = Q(forgotten_at=None) & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
+    forgettable &= ~recipients.somebody_untold("subject")
     unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    unseen |= forgettable
+    unseen |= forgettable | moved | recipients.answered_since("pk", "observed_at")
     return open_now.filter(unseen).order_by("due_at", "pk")
+
+
+def passed_on() -> "QuerySet[RightsRequest]":
+    """Return complete erasures of whose models something was made since: it holds the data, too."""
+    complete = RightsRequest.objects.filter(completion_recorded_at__isnull=False)
+    return complete.filter(pk__in=remedies.passed_on().values("request_id")).order_by("pk")
 
 
 def step_of(standing: Standing, uuid: UUID) -> ErasureStep:

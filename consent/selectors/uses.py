@@ -35,6 +35,23 @@ class Use:
         start = self.model_version.version_id
         return tuple(walk.path(start, self._held, stops=self._stops) or ())
 
+    @property
+    def held(self) -> frozenset[int]:
+        """Return the versions that hold the person, and are not known to hold them no more."""
+        return self._held
+
+    def steps(self) -> list[tuple[int, int]]:
+        """Return every step, as (child, parent), up from the model version to what is held."""
+        walls = self._held | self._stops
+        seen, edge = set[int](), {self.model_version.version_id} - walls
+        found = []
+        while edge:
+            seen |= edge
+            above = [step for step in walk.parents(list(edge)) if step[1] not in self._stops]
+            found += above
+            edge = {parent for _, parent in above} - seen - walls
+        return found
+
 
 def models_of(subject: Subject) -> list[Use]:
     """Answer which model versions used a person's data, the latest first."""
