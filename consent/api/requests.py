@@ -11,9 +11,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from consent.api.idempotency import HEADER, key_of
-from consent.models import ErasureStep, Remediation, RequestKind
+from consent.models import ErasureStep, RequestKind
 from consent.selectors import requests, subjects, uses
 from consent.selectors.certificates import certificate
+from consent.selectors.remedies import Remedied
 from consent.services import requests as services
 from governance.models import Scope
 from lineage.selectors import walk
@@ -44,7 +45,7 @@ class ErasureStepOut(serializers.Serializer[ErasureStep]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
-class RemediationOut(serializers.Serializer[Remediation]):
+class RemediationOut(serializers.Serializer[Remedied]):
     """One model version of a request."""
 
     id = serializers.UUIDField(source="uuid")

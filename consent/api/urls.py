@@ -5,8 +5,11 @@ from consent.api import (
     decisions,
     gate,
     membership,
+    notice_answers,
     notices,
     receipts,
+    recipients,
+    remediations,
     request_urls,
     subjects,
 )
@@ -20,4 +23,7 @@ urlpatterns = [
     *gate.urlpatterns,
     *request_urls.urlpatterns,
     *assessments.urlpatterns,
+    *remediations.urlpatterns,
+    *recipients.urlpatterns,
+    *notice_answers.urlpatterns,
 ]

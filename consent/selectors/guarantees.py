@@ -204,7 +204,7 @@ class _Graph:
     def names(self, runs: Collection[int]) -> list[str]:
         """Return the public ids of runs."""
         known = {each.run_id: each.run for each in self._versions.values() if each.run}
-        return sorted(str(known[run].uuid) for run in runs)  # type: ignore[union-attr]
+        return sorted(str(known[run].uuid) for run in runs)
 
     def _protection(self, child: int, bare: Collection[int]) -> Noise | None:
         """Return the noise behind which the data is hidden in a version, if it is.

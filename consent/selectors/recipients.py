@@ -148,9 +148,7 @@ def somebody_untold(subject: str) -> Exists:
 
 def answered_since(request: str, instant: str) -> Exists:
     """Return whether a request's notices were answered after an instant, as a condition on rows."""
-    later = NoticeAnswer.objects.filter(
-        notice__request=OuterRef(request), at__gt=OuterRef(instant)
-    )
+    later = NoticeAnswer.objects.filter(notice__request=OuterRef(request), at__gt=OuterRef(instant))
     return Exists(later)
 
 
@@ -168,9 +166,7 @@ def in_scope(request: RightsRequest) -> dict[int, Scope]:
     one in which nothing was found tells nobody who the person is.
     """
     held = membership.versions_holding(request.subject)
-    datasets = set(
-        DatasetVersion.objects.filter(pk__in=held).values_list("dataset_id", flat=True)
-    )
+    datasets = set(DatasetVersion.objects.filter(pk__in=held).values_list("dataset_id", flat=True))
     found = Q(located_rows__gt=0) | Q(
         outcome__in=[ErasureStep.Outcome.BY_HAND, ErasureStep.Outcome.EXEMPT]
     )

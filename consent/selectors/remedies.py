@@ -61,7 +61,8 @@ class Remedied:
     @property
     def uuid(self) -> UUID:
         """Return the remediation's public name."""
-        return self.remediation.uuid
+        name: UUID = self.remediation.uuid
+        return name
 
     @property
     def model_version(self) -> ModelVersion:
@@ -236,26 +237,28 @@ def passed_on() -> "QuerySet[Remediation]":
     return Remediation.objects.filter(Exists(later))
 
 
-def to_escalate() -> "QuerySet[Remediation]":
-    """Return those that are due and of which that was not told yet, with ``delay``: which."""
+def to_escalate(limit: int) -> dict[int, Escalation.Kind]:
+    """Return the keys of those that are late and of which that was not told yet, and which delay.
+
+    Overdue is overdue whatever was done; a week before, it is told only if nothing was.
+    """
     told = Escalation.objects.filter(remediation=OuterRef("pk"))
     progress = in_force().filter(remediation=OuterRef("pk"))
     overdue = Q(due__lt=Now())
     soon = Q(due__gte=Now(), due__lt=Now() + SOON) & ~Exists(progress)
     kinds = Escalation.Kind
-    return (
-        open_now()
-        .annotate(due=Least("due_at", "request__due_at"))
-        .annotate(delay=Case(When(overdue, then=Value(kinds.OVERDUE.value)),
-                             default=Value(kinds.DUE_SOON.value)))
-        .filter(overdue | soon, ~Exists(told.filter(kind=OuterRef("delay"))))
-        .order_by("due", "pk")
-    )  # fmt: skip
+    delay = Case(
+        When(overdue, then=Value(kinds.OVERDUE.value)), default=Value(kinds.DUE_SOON.value)
+    )
+    late = open_now().annotate(due=Least("due_at", "request__due_at"), delay=delay)
+    untold = late.filter(overdue | soon, ~Exists(told.filter(kind=OuterRef("delay"))))
+    found = untold.order_by("due", "pk").values_list("pk", "delay")[:limit]
+    return {pk: kinds(which) for pk, which in found}
 
 
-def listed(*, state: str = "any", owner: str = "", due_before: datetime | None = None) -> (
-    "QuerySet[Remediation]"
-):
+def listed(
+    *, state: str = "any", owner: str = "", due_before: datetime | None = None
+) -> "QuerySet[Remediation]":
     """Return remediations: open or closed ones, of an owner, due before an instant."""
     by_state = {"open": open_now, "closed": closed_now}
     found = by_state.get(state, Remediation.objects.all)()

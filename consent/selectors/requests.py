@@ -98,6 +98,14 @@ def standing_of(request: RightsRequest) -> Standing:
     return Standing(request, list(steps), remediations, recipients.of_request(request))
 
 
+def to_plan() -> "QuerySet[RightsRequest]":
+    """Return verified erasures that have no plan yet, those due first at the front."""
+    waiting = RightsRequest.objects.filter(
+        kind=RequestKind.ERASURE, verified_at__isnull=False, planned_at=None, refused_at=None
+    )
+    return waiting.order_by("due_at", "pk")
+
+
 def steps_to_do() -> "QuerySet[ErasureStep]":
     """Return the steps that can be claimed now, nearest due date first.
 
@@ -133,9 +141,9 @@ def to_observe() -> "QuerySet[RightsRequest]":
     parts = ErasureStep.objects.filter(request=OuterRef("pk"))
     kept = parts.filter(outcome=ErasureStep.Outcome.EXEMPT)
     forgettable = Q(forgotten_at=None) & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
-    forgettable &= ~recipients.somebody_untold("subject")
+    forgettable &= Q(~recipients.somebody_untold("subject"))
     unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    unseen |= forgettable | moved | recipients.answered_since("pk", "observed_at")
+    unseen |= forgettable | moved | Q(recipients.answered_since("pk", "observed_at"))
     return open_now.filter(unseen).order_by("due_at", "pk")
 
 

@@ -16,8 +16,9 @@ _TOLD_AS = {
 
 def escalate(*, limit: int) -> int:
     """Tell of what is due and was not told; return how many."""
-    due = remedies.to_escalate().select_related("request", "model_version")[:limit]
-    return sum(_tell(each, Escalation.Kind(each.delay)) for each in due)
+    due = remedies.to_escalate(limit)
+    late = Remediation.objects.select_related("request", "model_version").in_bulk(due)
+    return sum(_tell(late[pk], kind) for pk, kind in due.items())
 
 
 @transaction.atomic

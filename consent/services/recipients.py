@@ -113,8 +113,12 @@ def end(*, recipient: Recipient) -> None:
 def _disclose(
     recipient: Recipient, datasets: Collection[Dataset], models: Collection[Model]
 ) -> int:
-    known = set(recipient.disclosures.values_list("dataset_id", "model_id"))
-    wanted = {(each.pk, None) for each in datasets} | {(None, each.pk) for each in models}
+    known: set[tuple[int | None, int | None]] = set(
+        recipient.disclosures.values_list("dataset_id", "model_id")
+    )
+    wanted: set[tuple[int | None, int | None]] = {(each.pk, None) for each in datasets} | {
+        (None, each.pk) for each in models
+    }
     new = sorted(wanted - known, key=str)
     Disclosure.objects.bulk_create(
         Disclosure(recipient=recipient, dataset_id=dataset, model_id=model)

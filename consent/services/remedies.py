@@ -170,8 +170,9 @@ def _tell(remediation: Remediation) -> int:
     closed, known = now.closed_at is not None, remediation.closing_recorded_at is not None
     if closed == known or remediation.outcome:
         return 0
-    at = timezone.now() if closed else None
-    Remediation.objects.filter(pk=remediation.pk).update(closing_recorded_at=at)
+    untold = Remediation.objects.filter(pk=remediation.pk, closing_recorded_at__isnull=closed)
+    if not untold.update(closing_recorded_at=timezone.now() if closed else None):
+        return 0
     request, made = remediation.request, str(remediation.model_version.uuid)
     if closed:
         facts: dict[str, JSON] = {"model_version": made, "outcome": now.outcome, "code": now.code}
@@ -184,7 +185,8 @@ def _tell(remediation: Remediation) -> int:
 
 
 def _held(remediation: Remedied) -> Remediation:
-    """Hold it, so that no clean training closes it meanwhile."""
+    """Hold it, so that no clean training closes it meanwhile: its request first, as observing."""
+    RightsRequest.objects.select_for_update().get(pk=remediation.remediation.request_id)
     found = Remediation.objects.select_related("request__subject", "model_version")
     held = found.select_for_update(of=("self",)).get(pk=remediation.pk)
     if held.outcome:
