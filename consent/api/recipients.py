@@ -74,14 +74,14 @@ class RecipientSecretOut(RecipientOut):
     secret = serializers.CharField(allow_blank=True, help_text="`whsec_` and base64, or empty")
 
 
-class NoticesIn(ListIn):
+class RecipientNoticesIn(ListIn):
     """Which notices to list."""
 
     request = serializers.UUIDField(required=False)
     state = serializers.ChoiceField(choices=["open", "any"], default="open")
 
 
-class NoticeOut(serializers.Serializer[selectors.Notified]):
+class RecipientNoticeOut(serializers.Serializer[selectors.Notified]):
     """What a recipient was told of, and what they answered. Nobody is named."""
 
     uuid = serializers.UUIDField(source="notice.uuid", help_text="the `webhook-id`")
@@ -164,13 +164,13 @@ class Notices(APIView):
 
     scopes = {"GET": Scope.REQUESTS_READ}
 
-    @operation("notices_to_recipients", list_of(NoticeOut), query=NoticesIn)
+    @operation("notices_to_recipients", list_of(RecipientNoticeOut), query=RecipientNoticesIn)
     def get(self, request: Request) -> Response:
         """List those that have not ended, or all; of one request where it is given."""
-        asked = query_of(request, NoticesIn)
+        asked = query_of(request, RecipientNoticesIn)
         found = selectors.notices(request=asked.get("request"), open_only=asked["state"] == "open")
         page = pages.page(found, cursor=asked.get("cursor"), limit=asked["limit"])
-        shown = NoticeOut(selectors.notified(page.results), many=True)  # type: ignore[arg-type]
+        shown = RecipientNoticeOut(selectors.notified(page.results), many=True)  # type: ignore[arg-type]
         return Response({"results": shown.data, "next": page.next})
 
 
@@ -179,14 +179,14 @@ class NoticeSettlement(APIView):
 
     scopes = {"POST": Scope.REQUESTS_WRITE}
 
-    @operation("settle_notice", NoticeOut, body=SettlementIn)
+    @operation("settle_notice", RecipientNoticeOut, body=SettlementIn)
     def post(self, request: Request, uuid: UUID) -> Response:
         """Settle it as impossible or disproportionate, with the reason."""
         body = SettlementIn(data=request.data)
         body.is_valid(raise_exception=True)
         found = selectors.notice(uuid).notice
         telling.settle(notice=found, by=key_of(request).client, **body.validated_data)
-        return Response(NoticeOut(selectors.notice(uuid)).data)
+        return Response(RecipientNoticeOut(selectors.notice(uuid)).data)
 
 
 class NoticeRetry(APIView):
@@ -194,11 +194,11 @@ class NoticeRetry(APIView):
 
     scopes = {"POST": Scope.REQUESTS_WRITE}
 
-    @operation("retry_notice", NoticeOut)
+    @operation("retry_notice", RecipientNoticeOut)
     def post(self, request: Request, uuid: UUID) -> Response:
         """Send it again, from the first attempt on."""
         telling.retry(notice=selectors.notice(uuid).notice)
-        return Response(NoticeOut(selectors.notice(uuid)).data)
+        return Response(RecipientNoticeOut(selectors.notice(uuid)).data)
 
 
 def _with_secret(made: recipients.Registered) -> dict[str, Any]:

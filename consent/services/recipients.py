@@ -63,31 +63,25 @@ def register(
     each time something is sent.
     """
     known_scheme(scheme)
-    try:
-        host = outbound.parts_of(url, private=settings.COLOPHON_PRIVATE_WEBHOOKS).hostname or ""
-    except ValueError as error:
-        raise RecipientAddressUnusableError(str(error)) from None
+    host = _host(url)
     recipient, created = Recipient.objects.select_for_update().get_or_create(
         name=name, defaults={"host": host, "scheme": scheme, "url_sealed": b""}
     )
     if recipient.ended_at is not None:
         raise RecipientEndedError("nothing is sent to this recipient any more: use another name")
-    moved = created or url_of(recipient) != url
-    if moved:
+    changed = created or recipient.scheme != scheme or url_of(recipient) != url
+    if changed:
         recipient.url_sealed = organisation_key().seal(url.encode(), url_place(recipient))
-    changed = moved or recipient.scheme != scheme
-    recipient.host, recipient.scheme = host, scheme
-    recipient.save(update_fields=["host", "scheme", "url_sealed"])
-    more = _disclose(recipient, datasets, models)
-    if changed or more:
-        ledger.append(
-            kind="recipient.registered" if created else "recipient.changed",
-            facts={
-                "recipient": str(recipient.uuid), "name": name, "host": host, "scheme": scheme,
-                "datasets": sorted(str(each.uuid) for each in datasets),
-                "models": sorted(str(each.uuid) for each in models),
-            },
-        )  # fmt: skip
+        recipient.host, recipient.scheme = host, scheme
+        recipient.save(update_fields=["host", "scheme", "url_sealed"])
+    if _disclose(recipient, datasets, models) or changed:
+        facts = {
+            "recipient": str(recipient.uuid), "name": name, "host": host, "scheme": scheme,
+            "datasets": sorted(str(each.uuid) for each in datasets),
+            "models": sorted(str(each.uuid) for each in models),
+        }  # fmt: skip
+        kind = "recipient.registered" if created else "recipient.changed"
+        ledger.append(kind=kind, facts=facts)
     return Registered(recipient, created, _new_secret(recipient) if created else "")
 
 
@@ -108,6 +102,14 @@ def end(*, recipient: Recipient) -> None:
     found = Recipient.objects.filter(pk=recipient.pk, ended_at=None)
     if found.update(ended_at=timezone.now()):
         ledger.append(kind="recipient.ended", facts={"recipient": str(recipient.uuid)})
+
+
+def _host(url: str) -> str:
+    try:
+        parts = outbound.parts_of(url, private=settings.COLOPHON_PRIVATE_WEBHOOKS)
+    except ValueError as error:
+        raise RecipientAddressUnusableError(str(error)) from None
+    return parts.hostname or ""
 
 
 def _disclose(
