@@ -77,7 +77,7 @@ def test_the_strictest_policy_counts():
     budget(8)
     budget(0.1, key="strict", purposes=["study"])
     trains("train", 0, PRIVATE)
-    with pytest.raises(guarantees.BudgetExceededError, match="strict 1 allows 0.1"):
+    with pytest.raises(guarantees.BudgetExceededError, match=r"strict 1 allows 0\.1"):
         take(asked(), "exempt_guarantee")
 
 

@@ -1,4 +1,4 @@
-"""Each way to make a model good says what it has to show; anything else is refused with its code."""
+"""Each way to make a model good has something to show; all else is refused with its code."""
 
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
