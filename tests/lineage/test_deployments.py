@@ -1,4 +1,4 @@
-"""Where model versions are in use: announced by pipelines, in any order and as often as they like."""
+"""Where model versions are in use: pipelines tell it in any order, as often as they like."""
 
 from datetime import timedelta
 
