@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from consent.identifiers import SCHEME
 from consent.models.erasure import RightsRequest
 from governance.fields import public_id
-from governance.models import ApiClient, Dataset, Model
+from governance.models import ApiClient, Dataset, Model, Sending
 
 
 class Recipient(models.Model):
@@ -87,27 +87,18 @@ class Disclosure(models.Model):
         return str(self.pk)
 
 
-class RecipientNotice(models.Model):
-    """A request that a recipient has to be told of (Art. 19 GDPR). The row is the work.
+class RecipientNotice(Sending):
+    """A request that a recipient has to be told of (Art. 19 GDPR).
 
     ``uuid`` is the webhook-id in every attempt, and how the recipient may name the request: the
     request's own name leads to the person's page. ``names_person`` says that they received data
     and are told who it is about; whoever received a model only learns of nobody.
     """
 
-    uuid = public_id()
     request = models.ForeignKey(RightsRequest, on_delete=models.PROTECT, related_name="notices")
     recipient = models.ForeignKey(Recipient, on_delete=models.PROTECT, related_name="notices")
     names_person = models.BooleanField()
     opened_at = models.DateTimeField(db_default=Now(), editable=False)
-    attempt = models.PositiveIntegerField(default=0)
-    token = models.PositiveBigIntegerField(default=0)
-    lease_until = models.DateTimeField(null=True)
-    retry_at = models.DateTimeField(db_default=Now())
-    last_status = models.PositiveSmallIntegerField(null=True)
-    last_code = models.TextField(blank=True)
-    delivered_at = models.DateTimeField(null=True)
-    gave_up_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -126,9 +117,6 @@ class RecipientNotice(models.Model):
                 condition=Q(delivered_at=None, gave_up_at=None),
             ),
         ]  # fmt: skip
-
-    def __str__(self) -> str:
-        return str(self.uuid)
 
 
 class NoticeAnswer(models.Model):

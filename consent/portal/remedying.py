@@ -44,7 +44,8 @@ def open_words(each: Remedied) -> str:
     """Say what a model version waits for, and what was done until then."""
     interim, said = each.interim, words.REMEDIATION_OPEN
     if each.state is RemedyState.RETIRING:
-        return f"It is to be taken out of use; it still runs in {len(each.running)} places. {said}"
+        places = "one place" if len(each.running) == 1 else f"{len(each.running)} places"
+        return f"It is to be taken out of use; it still runs in {places}. {said}"
     if each.state is RemedyState.UNAPPROVED:
         return f"A measure was taken, and a second person has to stand for it. {said}"
     if interim is not None and interim.ends_at is not None:

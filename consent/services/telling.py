@@ -13,7 +13,7 @@ from uuid import UUID
 
 import httpx
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -26,7 +26,7 @@ from governance import outbound
 from governance.errors import ColophonError
 from governance.models import ApiClient, Dataset, Model
 from governance.outbound import Answer
-from governance.services.delivering import LEASE_SECONDS, SCHEDULE, pause_after
+from governance.services.delivering import SCHEDULE, claim, pause_after
 from governance.strictjson import MalformedJSONError, loads
 
 TIMEOUT = httpx.Timeout(15.0, connect=5.0)
@@ -90,7 +90,7 @@ def open_for(request: RightsRequest) -> int:
 
 def deliver(*, notice_id: int) -> bool:
     """Send one notice if it is due and free; return whether it arrived."""
-    token = _claim(notice_id)
+    token = claim(RecipientNotice, notice_id)
     if token is None:
         return False
     found = RecipientNotice.objects.select_related("recipient", "request__subject")
@@ -173,25 +173,6 @@ def _read(said: Any) -> tuple[NoticeAnswer.Answer, str]:
     if not isinstance(reason, str) or reason not in REFUSALS:
         raise AnswerUnusableError(f"a refusal's reason is one of {', '.join(REFUSALS)}")
     return Answered.REFUSED, reason
-
-
-def _claim(notice_id: int) -> int | None:
-    """Take it in one statement, by the database's clock; return the token."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE consent_recipientnotice
-               SET token = token + 1, attempt = attempt + 1,
-                   lease_until = clock_timestamp() + make_interval(secs => %s)
-             WHERE id = %s AND delivered_at IS NULL AND gave_up_at IS NULL
-               AND retry_at <= clock_timestamp()
-               AND (lease_until IS NULL OR lease_until < clock_timestamp())
-            RETURNING token
-            """,
-            [LEASE_SECONDS, notice_id],
-        )
-        row = cursor.fetchone()
-    return row[0] if row else None
 
 
 def _message(notice: RecipientNotice) -> bytes:

@@ -105,19 +105,14 @@ class WebhookMessage(models.Model):
         return f"{self.kind} {self.uuid}"
 
 
-class WebhookDelivery(models.Model):
-    """One message to one endpoint. The row is the work, as an erasure's step is.
+class Sending(models.Model):
+    """Something that is sent until it arrived or was given up. The row is the work.
 
-    A worker claims it by raising ``token``; it is sent again at ``retry_at`` until it arrived or
-    was given up. At least once: one whose worker died after sending is sent again, under the same
-    webhook-id.
+    A worker claims it by raising ``token``; it is sent again at ``retry_at``. At least once: one
+    whose worker died after sending is sent again, under the same webhook-id.
     """
 
     uuid = public_id()
-    message = models.ForeignKey(WebhookMessage, on_delete=models.PROTECT, related_name="deliveries")
-    endpoint = models.ForeignKey(
-        WebhookEndpoint, on_delete=models.PROTECT, related_name="deliveries"
-    )
     attempt = models.PositiveIntegerField(default=0)
     token = models.PositiveBigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
@@ -126,6 +121,21 @@ class WebhookDelivery(models.Model):
     last_code = models.TextField(blank=True)
     delivered_at = models.DateTimeField(null=True)
     gave_up_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
+class WebhookDelivery(Sending):
+    """One message to one endpoint."""
+
+    message = models.ForeignKey(WebhookMessage, on_delete=models.PROTECT, related_name="deliveries")
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, on_delete=models.PROTECT, related_name="deliveries"
+    )
 
     class Meta:
         constraints = [
@@ -144,6 +154,3 @@ class WebhookDelivery(models.Model):
                 condition=Q(delivered_at=None, gave_up_at=None),
             ),
         ]  # fmt: skip
-
-    def __str__(self) -> str:
-        return str(self.uuid)

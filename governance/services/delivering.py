@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from governance import outbound
-from governance.models import WebhookDelivery
+from governance.models import Sending, WebhookDelivery
 from governance.outbound import GONE, Answer
 from governance.selectors.webhooks import secrets_of, url_of
 from governance.services import webhooks
@@ -24,7 +24,7 @@ JITTER = 0.1
 
 def deliver(*, delivery_id: int) -> bool:
     """Send one delivery if it is due and free; return whether it arrived."""
-    token = _claim(delivery_id)
+    token = claim(WebhookDelivery, delivery_id)
     if token is None:
         return False
     found = WebhookDelivery.objects.select_related("message", "endpoint")
@@ -36,20 +36,21 @@ def deliver(*, delivery_id: int) -> bool:
     return outcome.arrived
 
 
-def _claim(delivery_id: int) -> int | None:
-    """Take it in one statement, by the database's clock; return the token."""
+def claim(rows: type[Sending], key: int) -> int | None:
+    """Take something to send in one statement, by the database's clock; return the token."""
+    table = connection.ops.quote_name(rows._meta.db_table)  # noqa: SLF001 - documented API
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            UPDATE governance_webhookdelivery
+            f"""
+            UPDATE {table}
                SET token = token + 1, attempt = attempt + 1,
                    lease_until = clock_timestamp() + make_interval(secs => %s)
              WHERE id = %s AND delivered_at IS NULL AND gave_up_at IS NULL
                AND retry_at <= clock_timestamp()
                AND (lease_until IS NULL OR lease_until < clock_timestamp())
             RETURNING token
-            """,
-            [LEASE_SECONDS, delivery_id],
+            """,  # noqa: S608 a name of ours
+            [LEASE_SECONDS, key],
         )
         row = cursor.fetchone()
     return row[0] if row else None

@@ -251,7 +251,7 @@ def test_who_acted_and_answered_too_late_is_told_again_and_says_so(partner, list
 def test_a_worker_that_dies_after_sending_sends_again_one_lease_later(partner, listener):
     asked()
     pk = RecipientNotice.objects.get().pk
-    assert telling._claim(pk) == 1
+    assert telling.claim(RecipientNotice, pk) == 1
     assert tell() == 0
     RecipientNotice.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     asleep = RecipientNotice.objects.get()
