@@ -69,15 +69,18 @@ def open_for(request: RightsRequest) -> int:
     """Open a notice for each recipient in scope that has none; return how many.
 
     It belongs into the caller's transaction. Who received a model only is told of the model; as
-    soon as they turn out to hold the person's data, they are told of the person as well.
+    soon as they turn out to hold the person's data, they are told of the person as well. Once the
+    person is forgotten nobody can be named any more, and who becomes known as a recipient then is
+    told of models only.
     """
     if request.kind not in TOLD_OF:
         return 0
     there = set(request.notices.values_list("recipient_id", "names_person"))
     opened = 0
     for recipient, scope in sorted(known.in_scope(request).items()):
-        names = bool(scope.datasets)
-        if (recipient, names) in there or (recipient, True) in there:
+        names = bool(scope.datasets) and request.forgotten_at is None
+        told = (recipient, names) in there or (recipient, True) in there
+        if told or not (names or scope.models):
             continue
         notice, created = RecipientNotice.objects.get_or_create(
             request=request, recipient_id=recipient, names_person=names

@@ -320,6 +320,21 @@ def test_a_second_request_of_the_same_person_keeps_the_key_until_it_was_told_as_
     assert second.notices.get().delivered_at is not None
 
 
+def test_who_becomes_known_after_the_forgetting_is_told_of_models_only(partner, listener):
+    train(facet())
+    request = asked()
+    tell()
+    by_hand(request)
+    received(listener, name="Late", datasets=("loans",), models=("model",))
+    received(listener, name="Later", datasets=("loans",))
+    look(request)
+    assert list(request.notices.order_by("pk").values_list("recipient__name", "names_person")) == [
+        ("Partner Ltd", True), ("Late", False),
+    ]  # fmt: skip
+    assert tell() == 1
+    assert listener.heard[-1].said["data"]["datasets"] == []
+
+
 def test_an_operator_settles_what_cannot_be_told_and_it_is_forgotten_then(partner, listener):
     listener.answers = [(500, {})]
     request = asked()
