@@ -11,7 +11,7 @@ from deploy import checks, commands, programs
 from deploy.devstack import DevstackError
 
 # Their arguments belong to the program they start, options and all.
-PASSED_ON = {"manage", "test"}
+PASSED_ON = {"chaos", "manage", "test"}
 
 EPILOGUE = """\
 Without DATABASE_URL and REDIS_URL each command starts servers of its own, with their data under
@@ -77,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         "--scale",
         choices=["small", "full"],
         help="how much data; the default is BENCH_SCALE, or small (about two minutes)",
+    )
+    add(
+        "chaos",
+        "kill, freeze and flush what the service rests on while people use it, and hold it to what "
+        "they were told; `chaos -- --help` lists its options",
+        commands.chaos,
+        passes="ARGUMENT",
     )
     add(
         "manage",

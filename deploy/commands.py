@@ -79,6 +79,13 @@ def bench(options: Namespace) -> int:
         return foreground.run(programs.python("-m", "tests.bench"), environment)
 
 
+def chaos(options: Namespace) -> int:
+    """Run a storm of faults on servers of its own, and return its exit status."""
+    return foreground.run(
+        programs.python("-m", "tests.faults.chaos", *options.arguments), dict(os.environ)
+    )
+
+
 def manage(options: Namespace) -> int:
     """Run Django's command line on the servers of ``up``, running or started for it."""
     with environment_of("main") as environment:

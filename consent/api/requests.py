@@ -13,8 +13,8 @@ from rest_framework.views import APIView
 from consent.api.idempotency import HEADER, key_of
 from consent.models import ErasureStep, RequestKind
 from consent.selectors import requests, subjects, uses
-from consent.selectors.certificates import certificate
 from consent.selectors.remedies import Remedied
+from consent.services import certificates
 from consent.services import requests as services
 from governance.models import Scope
 from lineage.selectors import walk
@@ -163,8 +163,8 @@ class RequestCertificate(APIView):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, uuid: UUID) -> Response:
-        """Return it at any time; it says what is still outstanding."""
-        return Response(certificate(requests.standing(uuid)))
+        """Return it at any time, to read and signed; it says what is still outstanding."""
+        return Response(certificates.issue(requests.standing(uuid)).as_json())
 
 
 class RequestStep(APIView):

@@ -81,7 +81,12 @@ class HttpConnector(Connector):
         return Located(rows, (place.location,) if rows else ())
 
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
-        """Ask to erase; what the owner claims is evidence of the claim only."""
+        """Ask to erase; what the owner claims is evidence of the claim only.
+
+        Nobody is asked to erase nobody: a repetition that finds the rows gone needs no answer.
+        """
+        if not values:
+            return Erased(0, (), {"rows_claimed": 0})
         with _opened(place) as owner:
             about = _named(values)
             once = owner.key_of(place.step, about) if place.step else str(uuid4())

@@ -15,9 +15,9 @@ import graphene
 
 from consent import models
 from consent.selectors import requests
-from consent.selectors.certificates import certificate
 from consent.selectors.remedies import Remedied, RemedyState
 from consent.selectors.requests import Standing
+from consent.services import certificates
 from governance import graphql as governance
 from governance.crypto import keyed_digest
 from governance.graphql import JSON, Info, Page, connection, enum_of, in_db, page_field, part_of
@@ -173,7 +173,9 @@ class RightsRequest(graphene.ObjectType):
     remediations = page_field(RemediationConnection, "The affected model versions.")
     outstanding = page_field(OutstandingConnection, "What keeps the request open, by name.")
     certificate = graphene.Field(
-        JSON, required=True, description="What was erased and what is outstanding, with proofs."
+        JSON,
+        required=True,
+        description="What was erased and what is outstanding, with proofs; to read, and signed.",
     )
 
     @staticmethod
@@ -237,5 +239,5 @@ class RightsRequest(graphene.ObjectType):
 
     @staticmethod
     def resolve_certificate(standing: Standing, _info: Info) -> Awaitable[object]:
-        """Read the ledger's part of it."""
-        return in_db(certificate)(standing)
+        """Issue it as it stands now."""
+        return in_db(lambda: certificates.issue(standing).as_json())()

@@ -12,10 +12,12 @@ from django.views.decorators.http import require_safe
 from consent.models import ErasureStep, Remediation, RequestKind
 from consent.portal import remedying, words
 from consent.portal.pages import private, shown
-from consent.selectors import certificates, requests
+from consent.selectors import requests
+from consent.selectors.certificates import certificate as certificate_of
 from consent.selectors.remedies import Remedied
 from consent.selectors.requests import RequestState
 from consent.selectors.requests import Standing as RequestStanding
+from consent.services import certificates
 from lineage.selectors.transparency import Certainty
 
 
@@ -57,7 +59,7 @@ def certificate(request: HttpRequest, uuid: UUID) -> HttpResponse:
     standing = requests.standing(uuid)
     context = {
         **_told(request, standing),
-        "certificate": certificates.certificate(standing),
+        "certificate": certificate_of(standing),
         "now": timezone.now(),
     }
     return shown(request, "certificate", context)
@@ -66,8 +68,8 @@ def certificate(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @require_safe
 @private
 def certificate_json(_request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Give out the certificate for machines."""
-    told = certificates.certificate(requests.standing(uuid))
+    """Give out the certificate for machines, signed."""
+    told = certificates.issue(requests.standing(uuid)).as_json()
     response = JsonResponse(told, json_dumps_params={"indent": 2})
     response.headers["Content-Disposition"] = f'inline; filename="certificate-{uuid}.json"'
     return response

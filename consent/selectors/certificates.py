@@ -1,21 +1,23 @@
 """The certificate of erasure: what was erased and read back, and what is still outstanding."""
 
 from typing import Any
+from uuid import UUID
 
 from consent.models import ErasureStep, RemediationMeasure
 from consent.selectors.recipients import Notified
 from consent.selectors.remedies import Remedied
 from consent.selectors.requests import Standing
+from governance.keys import organisation_key
 from governance.selectors import ledger
 
-FORMAT = "colophon-erasure-certificate-1"
+FORMAT = "colophon-erasure-certificate-2"
 
 
 def certificate(standing: Standing) -> dict[str, Any]:
     """Return the certificate as JSON. It names no person, so it can be kept and shown.
 
-    Every ledger record of the request comes with its inclusion proof, or with nothing where the
-    record has no number yet.
+    Every ledger record of the request comes with its inclusion proof and with what it commits to,
+    or with nothing where the record has no number yet.
     """
     request = standing.request
     return {
@@ -40,6 +42,7 @@ def certificate(standing: Standing) -> dict[str, Any]:
 
 def _dataset(step: ErasureStep) -> dict[str, Any]:
     return {
+        "step": str(step.uuid),
         "dataset": str(step.dataset.uuid),
         "namespace": step.dataset.namespace,
         "name": step.dataset.name,
@@ -92,6 +95,7 @@ def _measure(taken: RemediationMeasure, of: Remedied) -> dict[str, Any]:
 def _recipient(each: Notified) -> dict[str, Any]:
     notice, answer = each.notice, each.answer
     return {
+        "notice": str(notice.uuid),
         "recipient": notice.recipient.name,
         "state": each.state,
         "told_at": notice.delivered_at,
@@ -101,8 +105,11 @@ def _recipient(each: Notified) -> dict[str, Any]:
     }
 
 
-def _proof(record: Any) -> dict[str, Any] | None:
+def _proof(record: UUID) -> dict[str, Any] | None:
+    """Return a record's proof and opening; a request's own records say nothing of a person."""
     try:
-        return ledger.proof_of(record).as_json()
+        proof = ledger.proof_of(record).as_json()
+        opening = ledger.opening_of(record, organisation_key())
     except ledger.NotYetSequencedError:
         return None
+    return {**proof, "opening": opening.as_json()}

@@ -17,7 +17,10 @@ from lineage.selectors.transparency import Certainty
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One data set in a plan; ``position`` follows the flows, sources first."""
+    """One data set in a plan; ``position`` follows the flows, sources first.
+
+    What does not flow into each other has one position: nothing there waits for the other.
+    """
 
     dataset: Dataset
     certainty: Certainty
@@ -62,8 +65,12 @@ def planned_steps(subject: Subject) -> list[PlannedStep]:
     datasets = Dataset.objects.filter(pk__in=wanted).select_related("storage")
     ordered = sorted(datasets, key=lambda each: (depth[each.pk], each.namespace, each.name))
     return [
-        PlannedStep(each, Certainty.PROVEN if each.pk in holding else Certainty.INFERRED, position)
-        for position, each in enumerate(ordered)
+        PlannedStep(
+            each,
+            Certainty.PROVEN if each.pk in holding else Certainty.INFERRED,
+            position=depth[each.pk] - 1,
+        )
+        for each in ordered
     ]
 
 

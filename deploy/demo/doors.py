@@ -67,6 +67,10 @@ class Api:
             raise DoorError(f"GraphQL answered with errors: {answer['errors']}")
         return answer["data"]
 
+    def keys(self) -> Any:
+        """Fetch the published keys, by which anything signed is checked."""
+        return _read(self.client.get(f"{self._url}/.well-known/jwks.json"))
+
     def close(self) -> None:
         """Close the connections."""
         self.client.close()

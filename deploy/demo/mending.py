@@ -36,7 +36,8 @@ def _completed(story: Story) -> Any:
 def prove(story: Story) -> None:
     """Fetch the certificate, and check its proofs and the whole ledger as an outsider would."""
     expect = story.teller.expect
-    told: Any = wait_for("the ledger's numbering the last records", lambda: _proven(story))
+    issued: Any = wait_for("the ledger's numbering the last records", lambda: _proven(story))
+    told = issued["certificate"]
     kinds = [each["kind"] for each in told["ledger"]]
     expect("the certificate's state", told["state"], "completed")
     expect(
@@ -49,41 +50,38 @@ def prove(story: Story) -> None:
         ["index", "record"],
         [(each["proof"]["index"], each["kind"]) for each in told["ledger"]],
     )
-    first, last = (_written(story, told["ledger"][at]) for at in (0, -1))
-    spoiled = _spoiled(first)
+    good, proof, spoiled, keys = _written(story, issued)
+    offline = ("verify_certificate", "--json", "--jwks", str(keys))
     with ThreadPoolExecutor(2) as pool:
         checks = [
-            pool.submit(manage, "verify", "--json", "--proof", str(first)),
-            pool.submit(manage, "verify", "--json", "--proof", str(last)),
-            pool.submit(manage, "verify", "--json", "--proof", str(spoiled), expected_status=1),
+            pool.submit(manage, *offline, str(good)),
+            pool.submit(manage, *offline, str(spoiled), expected_status=1),
+            pool.submit(manage, "verify", "--json", "--proof", str(proof)),
             pool.submit(manage, "verify", "--json"),
         ]
         answers = [json.loads(check.result().splitlines()[-1]) for check in checks]
-    expect("the first proof holds", answers[0]["ok"], True)
-    expect("the last proof holds", answers[1]["ok"], True)
-    expect("a proof with one byte changed is refused", not answers[2]["ok"], True)
+    expect("the certificate holds, offline", answers[0]["ok"], True)
+    expect("one with a changed outcome is refused", not answers[1]["ok"], True)
+    expect("a single proof holds", answers[2]["ok"], True)
     expect("the whole ledger holds", answers[3]["ok"], True)
 
 
 def _proven(story: Story) -> Any:
-    told = story.steward.get(f"requests/{story.request}/certificate")
-    return told if all(each["proof"] for each in told["ledger"]) else None
+    issued = story.steward.get(f"requests/{story.request}/certificate")
+    return issued if all(each["proof"] for each in issued["certificate"]["ledger"]) else None
 
 
-def _written(story: Story, record: Any) -> Path:
-    file = story.folder / f"proof-{record['proof']['index']}.json"
-    file.write_text(json.dumps(record["proof"]))
-    return file
-
-
-def _spoiled(proof: Path) -> Path:
-    """Write the proof again with one byte of its leaf changed."""
-    document = json.loads(proof.read_text())
-    leaf = document["leaf"]
-    document["leaf"] = leaf[:8] + ("A" if leaf[8] != "A" else "B") + leaf[9:]
-    file = proof.with_name("spoiled.json")
-    file.write_text(json.dumps(document))
-    return file
+def _written(story: Story, issued: Any) -> tuple[Path, Path, Path, Path]:
+    """Write the certificate, a proof of it, the same with another outcome, and the keys."""
+    good, proof, spoiled, keys = (
+        story.folder / f"{name}.json" for name in ("certificate", "proof", "spoiled", "keys")
+    )
+    good.write_text(json.dumps(issued))
+    proof.write_text(json.dumps(issued["certificate"]["ledger"][0]["proof"]))
+    keys.write_text(json.dumps(story.steward.keys()))
+    issued["certificate"]["datasets"][0]["outcome"] = "exempt"
+    spoiled.write_text(json.dumps(issued))
+    return good, proof, spoiled, keys
 
 
 def ask_again(story: Story) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
     django.setup()
 
-    from tests.bench import applying, asking, backlog, gating, lineage, memberships
+    from tests.bench import applying, asking, backlog, erasing, gating, lineage, memberships
     from tests.bench.place import own_database
 
     groups = (
@@ -33,6 +33,7 @@ def main() -> None:
          asking.models_by_dataset_http),
         (memberships.manifest_load, memberships.bytes_per_membership, memberships.my_models),
         (gating.gate_filter, gating.gate_exclusions),
+        (erasing.erasure,),
     )  # fmt: skip
 
     wanted = sys.argv[1:]

@@ -244,7 +244,8 @@ def test_a_request_that_concerns_nothing_says_that(made):
 def test_the_certificate_says_in_words_what_the_one_for_machines_says(asked):
     carried_out(asked)
     page = read(asked, "/certificate")
-    told = json.loads(Client().get(f"/requests/{asked.uuid}/certificate.json").content)
+    issued = json.loads(Client().get(f"/requests/{asked.uuid}/certificate.json").content)
+    told = issued["certificate"]
     assert "Not complete. It states how far the erasure is." in page
     assert told["state"] == "erasing"
     assert told["request"] == str(asked.uuid)

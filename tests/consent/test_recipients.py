@@ -29,8 +29,12 @@ from consent.selectors import recipients as selectors
 from consent.selectors import requests
 from consent.selectors.certificates import certificate
 from consent.selectors.requests import RequestState
-from consent.services import forgetting, recipients, subjects, telling
+from consent.services import certificates, forgetting, recipients, subjects, telling
+from governance import certificate_check
 from governance.models import Dataset, Model
+from governance.selectors import signing as published
+from governance.services import ledger, signing
+from governance.signing import keys_in
 from tests.factories.consent import take as takes
 from tests.factories.events import run
 from tests.factories.governance import issued_key
@@ -184,6 +188,42 @@ def test_an_answer_in_the_reply_ends_it(partner, listener):
     assert [each.kind for each in request.records.order_by("pk")][-2:] == [
         "notice.delivered", "notice.answered",
     ]  # fmt: skip
+
+
+def other_answer(told):
+    told["recipients"][0]["answer"] = "refused"
+
+
+def other_notice(told):
+    told["recipients"][0]["notice"] = str(uuid4())
+
+
+def other_evidence(told):
+    told["models"][0]["measures"][0]["evidence_sha256"] = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [(None, ""), (other_answer, "Of Partner Ltd the ledger tells another answer."),
+     (other_notice, "Of Partner Ltd the ledger tells another answer."),
+     (other_evidence, "Of model the ledger tells other evidence.")],
+)  # fmt: skip
+def test_the_certificate_s_answers_and_measures_are_held_against_the_ledger(
+    partner, listener, change, says
+):
+    train(facet())
+    listener.answers = [(200, {}, b'{"status": "done"}')]
+    request = asked()
+    take(request, "unlearn_approximate")
+    tell()
+    while ledger.sequence():
+        pass
+    told = certificates.issue(requests.standing_of(request)).certificate
+    if change:
+        change(told)
+    text = signing.sign(told, typ="erasure-certificate+json").encode()
+    [finding] = certificate_check.check(text, keys_in(published.key_set()))
+    assert (finding.ok, finding.says if change else "") == (change is None, says)
 
 
 def test_a_refusal_has_a_reason_of_a_closed_list(partner, listener):

@@ -1,0 +1,130 @@
+"""Rows about erasures: a thousand requests end to end, beside the bare work at the storages."""
+
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from consent.connectors import connector_for
+from consent.connectors.base import Place
+from consent.models import ErasureBatch, ErasureStep, RightsRequest, Subject
+from consent.selectors import requests
+from consent.services import erasing, forgetting, planning, remediation, subjects
+from consent.services.requests import open_erasure
+from governance.services.registry import register_dataset, register_storage
+from tests.bench.row import Row
+from tests.factories.consent import take
+from tests.factories.governance import PurposeFactory
+
+DATASETS, REQUESTS, IN = 20, 1_000, 2
+KINDS = ("files", "sql")
+
+
+def who(number: int) -> str:
+    return f"person-{number}@example.org"
+
+
+def names(dataset: int, rows: int) -> list[str]:
+    """Return who is in a data set: some who leave, and many who stay."""
+    leaving = [who(n) for n in range(REQUESTS) if dataset in {n % DATASETS, (n + 1) % DATASETS}]
+    return leaving + [f"stays-{dataset}-{n}@example.org" for n in range(rows - len(leaving))]
+
+
+def write(folder: Path, rows: int) -> None:
+    """Write each data set: Parquet files and SQL tables by turns."""
+    folder.mkdir()
+    with sqlite3.connect(folder / "shop.db") as wire:
+        for number in range(DATASETS):
+            listed = names(number, rows)
+            if number % 2:
+                wire.execute(f"CREATE TABLE t{number} (email TEXT, value INTEGER)")
+                pairs = ((each, n) for n, each in enumerate(listed))
+                wire.executemany(f"INSERT INTO t{number} VALUES (?, ?)", pairs)
+                wire.execute(f"CREATE INDEX i{number} ON t{number} (email)")
+            else:
+                table = pa.table({"email": listed, "value": range(len(listed))})
+                pq.write_table(table, folder / f"t{number}.parquet")
+
+
+def places(folder: Path) -> Iterator[Place]:
+    for number in range(DATASETS):
+        if number % 2:
+            yield Place("sql", f"sqlite:///{folder / 'shop.db'}", f"t{number}", "email")
+        else:
+            yield Place("files", str(folder), f"t{number}.parquet", "email")
+
+
+def erasure(*, scale: str, environment: dict[str, str]) -> Row:
+    """Erase a thousand people from twenty data sets, each of whom is in two."""
+    rows = (100_000 if scale == "small" else 1_000_000) // DATASETS
+    with tempfile.TemporaryDirectory() as home:
+        ours, bare = Path(home) / "ours", Path(home) / "bare"
+        write(ours, rows)
+        shutil.copytree(ours, bare)
+        people = _registered(ours, rows)
+        started = time.perf_counter()
+        end_to_end(people)
+        seconds = time.perf_counter() - started
+        _check(ours, rows)
+        started = time.perf_counter()
+        bare_work(bare)
+        alone = time.perf_counter() - started
+        _check(bare, rows)
+    return Row(
+        "erasure", REQUESTS / seconds,
+        f"requests/s ({REQUESTS:,} over {DATASETS} data sets, {rows * DATASETS:,} rows; "
+        f"{ErasureBatch.objects.count()} rewritings)",
+        "the bare connectors, everybody at once", REQUESTS / alone, scale, "ratio 0.8",
+    )  # fmt: skip
+
+
+def end_to_end(people: list[Subject]) -> None:
+    """Open, plan, carry out, forget and observe, as the workers do."""
+    opened = [open_erasure(subject=each, key=uuid4(), verified=True) for each in people]
+    for each in opened:
+        planning.plan(request_id=each.pk)
+    while due := requests.datasets_to_erase_from():
+        for dataset_id in due:
+            erasing.carry_out(dataset_id=dataset_id)
+    for each in opened:
+        forgetting.forget(request_id=each.pk)
+        remediation.observe(request_id=each.pk)
+    done = RightsRequest.objects.filter(completion_recorded_at__isnull=False).count()
+    assert done == REQUESTS
+    assert ErasureStep.objects.filter(outcome="erased").count() == REQUESTS * IN
+
+
+def bare_work(folder: Path) -> None:
+    """Find, erase and read back with the connectors alone."""
+    leaving = frozenset(map(who, range(REQUESTS)))
+    for place in places(folder):
+        connector = connector_for(place.kind)
+        found = {each for batch in connector.members(place) for each in batch} & leaving
+        connector.erase(place, frozenset(found))
+        assert connector.verify(place, frozenset(found)) == 0
+
+
+def _registered(folder: Path, rows: int) -> list[Subject]:
+    PurposeFactory(key="bench")
+    people = [subjects.register(identifiers=[("email", who(n))]).subject for n in range(REQUESTS)]
+    for number, place in enumerate(places(folder)):
+        storage = register_storage(name=place.kind, kind=place.kind, address=place.address).thing
+        dataset = register_dataset(
+            namespace="bench", name=f"t{number}", storage=storage, location=place.location,
+            subject_column="email", subject_scheme="email",
+        ).thing  # fmt: skip
+        take(dataset, names(number, rows), mode="replace", scheme="email")
+    return people
+
+
+def _check(folder: Path, rows: int) -> None:
+    for place in places(folder):
+        left = [each for batch in connector_for(place.kind).members(place) for each in batch]
+        assert len(left) == rows - REQUESTS * IN // DATASETS
+        assert not any(each.startswith("person") for each in left)
