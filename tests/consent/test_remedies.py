@@ -333,6 +333,8 @@ def test_a_delay_is_told_a_week_before_and_when_it_is_late_once_each(request_):
     assert [escalating.escalate(limit=9) for _ in range(2)] == [1, 0]
     due_in(days=-1)
     assert [escalating.escalate(limit=9) for _ in range(2)] == [1, 0]
+    [late] = Remediation.objects.all()
+    assert escalating._tell(late, Escalation.Kind.OVERDUE) == 0, "nor by who looked meanwhile"
     assert kinds(request_)[-2:] == ["remediation.due_soon", "remediation.overdue"]
     named = {"model_version": str(standing(request_).model_version.uuid),
              "request": str(request_.uuid)}  # fmt: skip
