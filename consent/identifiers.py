@@ -105,6 +105,11 @@ def digests(key: bytes, scheme: str, values: Iterable[str]) -> list[bytes]:
     return [hmac.digest(key, f"{scheme}\0{each}".encode(), _SHA) for each in spelt]
 
 
+def laid_over(key: bytes, digests: Iterable[bytes]) -> list[bytes]:
+    """Return the digest of each digest, in order: what a newer key makes of an older one's."""
+    return [hmac.digest(key, each, _SHA) for each in digests]
+
+
 def known_scheme(scheme: str) -> str:
     """Return the scheme if it is a name, or raise `IdentifierMalformedError`."""
     if not _SCHEME.match(scheme):

@@ -12,6 +12,7 @@ from consent.services import (
     forgetting,
     planning,
     remediation,
+    rotating,
     standings,
     telling,
 )
@@ -85,4 +86,16 @@ def watch() -> int:
     done = escalating.escalate(limit=STEP)
     for pk in requests.passed_on().values_list("pk", flat=True)[:STEP]:
         done += remediation.observe(request_id=pk)
+    return done
+
+
+@shared_task(name="consent.move_up")
+def move_up() -> int:
+    """Move people up to the newest key, until nothing waits, another is at it or time is up."""
+    ends, done, after = time.monotonic() + SECONDS_A_MESSAGE, 0, 0
+    while time.monotonic() < ends:
+        moved = rotating.move_up(after=after)
+        if moved is None or not moved.rows:
+            break
+        done, after = done + moved.rows, moved.last
     return done

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
-from consent.selectors import recipients, requests
+from consent.selectors import identifier_keys, recipients, requests
 from consent.selectors.standings import to_fold
 from deploy.celery import application
 from governance import tasks as governance_tasks
@@ -41,6 +41,7 @@ _PAUSES = {
     lineage_tasks.let_go.name: DAY_SECONDS,
     consent_tasks.assess.name: ASSESS_SECONDS,
     consent_tasks.watch.name: WATCH_SECONDS,
+    consent_tasks.move_up.name: STEP_NUDGE_SECONDS,
 }
 
 
@@ -61,6 +62,8 @@ class Sweeper:
         found += self._tell(consent_tasks.watch, [()])
         if to_fold(timezone.now()):
             found += self._tell(consent_tasks.fold, [()])
+        if identifier_keys.current().under_way:
+            found += self._tell(consent_tasks.move_up, [()])
         erasable = requests.datasets_to_erase_from()
         found += self._tell(consent_tasks.carry_out, [(pk,) for pk in erasable[:STEP]])
         for task, rows in (

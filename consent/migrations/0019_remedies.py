@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0012_standings"),
+        ("consent", "0014_digest_key_versions"),
         ("governance", "0009_remediation_webhooks"),
         ("lineage", "0010_deployments"),
     ]

@@ -16,6 +16,7 @@ from consent.models.erasure import (
     RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
+from consent.models.identifier_keys import IdentifierKey
 from consent.models.membership import (
     Manifest,
     MembershipBlock,
@@ -45,6 +46,7 @@ __all__ = [
     "Escalation",
     "GateDecision",
     "GateInput",
+    "IdentifierKey",
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",

@@ -7,12 +7,13 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from consent import gate_tokens, identifiers
+from consent import gate_tokens
 from consent.models import GateDecision, Manifest
 from consent.rules import Standing
 from consent.rules import permitted as permitted_by
 from consent.selectors import subjects
 from consent.selectors.decisions import excluded_from
+from consent.selectors.identifier_keys import Digests, Keys, steadily
 from governance.errors import ColophonError, NotFoundError
 from governance.legal import LegalBasis
 from governance.models import ApiClient, Dataset
@@ -101,13 +102,17 @@ def permitted(
     now = at or timezone.now()
     if decision.expires_at <= now:
         raise GateDecisionExpiredError("the decision has expired")
-    digests = identifiers.digests(subjects.digest_key(), scheme, values)
-    if decision.outcome not in OPEN or decision.purpose is None:
-        return [False] * len(digests)
-    answers: list[bool] = []
-    for start in range(0, len(digests), CHUNK):
-        answers += _answers(decision, scheme, digests[start : start + CHUNK], now)
-    return answers
+
+    def look(keys: Keys) -> list[bool]:
+        digests = keys.digests(scheme, values)
+        if decision.outcome not in OPEN or decision.purpose is None:
+            return [False] * len(digests)
+        answers: list[bool] = []
+        for part in digests.chunks(CHUNK):
+            answers += _answers(decision, scheme, part, now)
+        return answers
+
+    return steadily(look)
 
 
 def sources_without_people(dataset_ids: Collection[int]) -> "dict[int, GateDecision.Reason]":
@@ -130,18 +135,16 @@ def sources_without_people(dataset_ids: Collection[int]) -> "dict[int, GateDecis
     }
 
 
-def _answers(
-    decision: GateDecision, scheme: str, digests: Sequence[bytes], at: datetime
-) -> list[bool]:
+def _answers(decision: GateDecision, scheme: str, digests: Digests, at: datetime) -> list[bool]:
     purpose = decision.purpose
     assert purpose is not None
     people = subjects.by_digests(scheme, digests)
-    buried = subjects.buried(scheme, [each for each in digests if each not in people])
+    buried = subjects.buried(scheme, digests.without(people))
     excluded = excluded_from(people.values(), purpose, at, explicit=decision.explicit)
     unknown = permitted_by(
         LegalBasis(purpose.legal_basis), Standing.NONE, explicit=decision.explicit
     )
     return [
         people[each] not in excluded if each in people else unknown and each not in buried
-        for each in digests
+        for each in digests.newest
     ]

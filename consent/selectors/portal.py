@@ -17,12 +17,10 @@ from consent.models import (
     RequestKind,
     RightsRequest,
     Subject,
-    Tombstone,
 )
 from consent.rules import DecisionKind, Standing
 from consent.selectors import membership, requests, subjects, uses
 from consent.selectors.requests import RequestState
-from consent.selectors.subjects import digest_of
 from governance.models import Dataset, LegalBasis, Purpose
 from governance.selectors.rules import purposes
 from lineage.models import DatasetVersion, Run
@@ -91,8 +89,7 @@ def identity(address: str) -> Identity:
     subject = subjects.by_identifier(EMAIL, address)
     if subject is not None:
         return Identity(subject, None)
-    stones = Tombstone.objects.filter(scheme=EMAIL, digest=digest_of(EMAIL, address))
-    return Identity(None, stones.values_list("erased_at", flat=True).first())
+    return Identity(None, subjects.erased_at(EMAIL, address))
 
 
 def subject_named(uuid: UUID) -> Subject | None:

@@ -1,16 +1,17 @@
 """Who a person is to us: by identifier, by digest, and back under the person's own key."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 
-from consent import identifiers
 from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
+from consent.selectors.identifier_keys import Digests, Keys, steadily
 from governance.crypto import SealingKey
 from governance.errors import ColophonError, NotFoundError
-from governance.keys import secret_for, subject_wrapping_key
+from governance.keys import subject_wrapping_key
 
 
 class SubjectErasedError(ColophonError):
@@ -37,45 +38,76 @@ def get(uuid: UUID) -> Subject:
 
 def by_identifier(scheme: str, value: str) -> Subject | None:
     """Return the person with this identifier; nobody if it is unknown or was erased."""
-    return Subject.objects.filter(
-        identifiers__scheme=scheme, identifiers__digest=digest_of(scheme, value)
-    ).first()
+
+    def look(keys: Keys) -> Subject | None:
+        known_by = keys.digests(scheme, [value]).all
+        found = Subject.objects.filter(identifiers__scheme=scheme, identifiers__digest__in=known_by)
+        return found.first()
+
+    return steadily(look)
 
 
-def by_digests(scheme: str, digests: Sequence[bytes]) -> dict[bytes, int]:
-    """Return the key of each person that one of the digests stands for."""
+def by_digests(scheme: str, digests: Digests) -> dict[bytes, int]:
+    """Return the key of each person that one of the digests stands for, by the newest digest."""
+    return _found(
+        """
+        SELECT asked.n, i.subject_id
+          FROM asked
+          JOIN consent_subjectidentifier i ON i.digest = asked.digest AND i.scheme = %(scheme)s
+        """,
+        scheme,
+        digests,
+    )
+
+
+def buried(scheme: str, digests: Digests) -> dict[bytes, int]:
+    """Return the tombstone of each that was erased and not registered again, by newest digest."""
+    return _found(
+        """
+        SELECT asked.n, t.id
+          FROM asked
+          JOIN consent_tombstone t ON t.digest = asked.digest AND t.scheme = %(scheme)s
+         WHERE NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i
+                            WHERE i.scheme = t.scheme AND i.digest IN (asked.digest, asked.twin))
+        """,
+        scheme,
+        digests,
+    )
+
+
+def erased_at(scheme: str, value: str) -> datetime | None:
+    """Return when an identifier was last erased, whoever has it since."""
+
+    def look(keys: Keys) -> datetime | None:
+        known_by = keys.digests(scheme, [value]).all
+        stones = Tombstone.objects.filter(scheme=scheme, digest__in=known_by)
+        return stones.values_list("erased_at", flat=True).first()
+
+    return steadily(look)
+
+
+def _found(query: str, scheme: str, digests: Digests) -> dict[bytes, int]:
+    """Run a query on digests ``asked`` for: ``n``, ``digest``, and the other one of the same."""
     if not digests:
         return {}
+    everything = digests.all
     with connection.cursor() as cursor:
         # One value with all of them: a parameter each would cost more than finding them.
         cursor.execute(
-            """
-            SELECT asked.n, i.subject_id
-              FROM (SELECT n, substring(%(all)s::bytea from n * 32 + 1 for 32) AS digest
-                      FROM generate_series(0, %(count)s - 1) AS n) AS asked
-              JOIN consent_subjectidentifier i
-                ON i.digest = asked.digest AND i.scheme = %(scheme)s
-            """,
-            {"all": b"".join(digests), "count": len(digests), "scheme": scheme},
-        )
-        return {digests[n]: subject for n, subject in cursor.fetchall()}
-
-
-def buried(scheme: str, digests: Sequence[bytes]) -> dict[bytes, int]:
-    """Return the tombstone of each digest that was erased and not registered again."""
-    again = SubjectIdentifier.objects.filter(scheme=OuterRef("scheme"), digest=OuterRef("digest"))
-    found = Tombstone.objects.filter(~Exists(again), scheme=scheme, digest__in=digests)
-    return {bytes(digest): pk for digest, pk in found.values_list("digest", "pk")}
-
-
-def digest_of(scheme: str, value: str) -> bytes:
-    """Return what an identifier is known by, or raise `IdentifierMalformedError`."""
-    return identifiers.digest(digest_key(), scheme, value)
-
-
-def digest_key() -> bytes:
-    """Return the key of all identifier digests."""
-    return secret_for("identifier-digest-v1")
+            f"""
+            WITH asked AS (
+                SELECT n, substring(%(all)s::bytea from n * 32 + 1 for 32) AS digest,
+                       substring(%(all)s::bytea from (n + %(people)s) %% %(count)s * 32 + 1 for 32)
+                           AS twin
+                  FROM generate_series(0, %(count)s - 1) AS n
+            ) {query}
+            """,  # noqa: S608 the query is ours
+            {
+                "all": b"".join(everything), "count": len(everything), "people": len(digests),
+                "scheme": scheme,
+            },
+        )  # fmt: skip
+        return {digests.newest[n % len(digests)]: found for n, found in cursor.fetchall()}
 
 
 def key_of(subject: Subject) -> SealingKey:
@@ -85,20 +117,28 @@ def key_of(subject: Subject) -> SealingKey:
     """
     wrapped = SubjectKey.objects.filter(subject=subject).values_list("wrapped", flat=True).first()
     if wrapped is not None:
-        return SealingKey(subject_wrapping_key().open(bytes(wrapped), key_place(subject)))
+        return unwrapped(subject, wrapped)
     if Subject.objects.filter(pk=subject.pk, erased_at__isnull=False).exists():
         raise SubjectErasedError("the person was erased", subject=str(subject.uuid))
     raise SubjectUnregisteredError("the person is not registered", subject=str(subject.uuid))
+
+
+def unwrapped(subject: Subject, wrapped: bytes | memoryview) -> SealingKey:
+    """Return the person's own key from its wrapping, or raise `UnreadableError`."""
+    return SealingKey(subject_wrapping_key().open(bytes(wrapped), key_place(subject)))
 
 
 def clear_identifiers(subject: Subject) -> list[tuple[str, str]]:
     """Return the identifiers that are known in clear, as (scheme, value), or raise as `key_of`."""
     key = key_of(subject)
     kept = subject.identifiers.filter(value_sealed__isnull=False).order_by("scheme", "pk")
-    return [
-        (row.scheme, key.open(bytes(row.value_sealed or b""), value_place(subject, row)).decode())
-        for row in kept
-    ]
+    return [(row.scheme, value_of(subject, key, row).decode()) for row in kept]
+
+
+def value_of(subject: Subject, key: SealingKey, row: SubjectIdentifier) -> bytes:
+    """Return an identifier that is kept, or raise `UnreadableError`."""
+    place = value_place(subject, row.scheme, row.digest)
+    return key.open(bytes(row.value_sealed or b""), place)
 
 
 def schemes_of(subject: Subject) -> frozenset[str]:
@@ -119,6 +159,6 @@ def key_place(subject: Subject) -> str:
     return f"consent_subjectkey/{subject.uuid}"
 
 
-def value_place(subject: Subject, row: SubjectIdentifier) -> str:
-    """Return the place that a sealed identifier is bound to."""
-    return f"consent_subjectidentifier/{subject.uuid}/{row.scheme}/{bytes(row.digest).hex()}"
+def value_place(subject: Subject, scheme: str, digest: bytes | memoryview) -> str:
+    """Return the place that a sealed identifier is bound to: another digest is another place."""
+    return f"consent_subjectidentifier/{subject.uuid}/{scheme}/{bytes(digest).hex()}"

@@ -20,7 +20,7 @@ from consent.connectors import connector_for
 from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
-from consent.selectors.subjects import digest_of
+from consent.selectors.identifier_keys import digests_at, moved_up
 from consent.services import stays
 from consent.services.claims import (
     Batch,
@@ -74,6 +74,25 @@ class Reading:
 
     values: frozenset[str]
     rows: Mapping[int, int] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Wanted:
+    """Who is looked for: which steps by which digest, all made by one version of the key.
+
+    That stays right while the rows they came from are moved up: nothing is compared with rows.
+    """
+
+    version: int
+    steps: Mapping[bytes, set[int]]
+
+    def by(self, scheme: str, value: str) -> Collection[int]:
+        """Return the steps that look for a value; none for one that can identify nobody."""
+        try:
+            [digest] = digests_at(self.version, scheme, [value])
+        except IdentifierMalformedError:
+            return ()
+        return self.steps.get(digest, ())
 
 
 def carry_out(*, dataset_id: int) -> int:
@@ -142,21 +161,23 @@ def _place(dataset: Dataset, steps: Collection[ErasureStep]) -> Place:
     )  # fmt: skip
 
 
-def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[dict[bytes, set[int]], set[int]]:
+def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[Wanted, set[int]]:
     """Return whose digest is looked for by which steps, and the steps that have none."""
     of: defaultdict[int, set[int]] = defaultdict(set)
     for step in steps:
         of[step.request.subject_id].add(step.pk)
-    known = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
+    found = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
+    known = list(found.values_list("digest", "key_version", "subject_id"))
+    newest = max((version for _, version, _ in known), default=1)
     wanted: defaultdict[bytes, set[int]] = defaultdict(set)
-    for digest, subject in known.values_list("digest", "subject_id"):
-        wanted[bytes(digest)] |= of[subject]
-    return dict(wanted), {step.pk for step in steps}.difference(*wanted.values())
+    for kept, version, subject in known:
+        [digest] = moved_up([bytes(kept)], version, newest)
+        wanted[digest] |= of[subject]
+    unknown = {step.pk for step in steps}.difference(*wanted.values())
+    return Wanted(newest, dict(wanted)), unknown
 
 
-def _read(
-    connector: Connector, place: Place, scheme: str, wanted: Mapping[bytes, set[int]]
-) -> Reading:
+def _read(connector: Connector, place: Place, scheme: str, wanted: Wanted) -> Reading:
     """Find the people in the data set, and count their rows.
 
     The subject column is read and each value digested, because only the digest is spelled one
@@ -166,19 +187,11 @@ def _read(
     rows: Counter[int] = Counter()
     for batch in connector.members(place):
         for value, times in Counter(batch).items():
-            steps = wanted.get(_digest_or_nothing(scheme, value), ())
+            steps = wanted.by(scheme, value)
             if steps:
                 values.add(value)
                 rows.update(dict.fromkeys(steps, times))
     return Reading(frozenset(values), rows)
-
-
-def _digest_or_nothing(scheme: str, value: str) -> bytes:
-    """Return a value's digest; one that can identify nobody has an empty one."""
-    try:
-        return digest_of(scheme, value)
-    except IdentifierMalformedError:
-        return b""
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """Forget a person for whom nothing is left to erase."""
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from consent.models import ErasureStep, RightsRequest, Subject
@@ -15,11 +16,13 @@ def forget(*, request_id: int) -> bool:
 
     Recipients are told who it is by what the key opens, so none may be left to be told.
     """
-    found = RightsRequest.objects.select_for_update().select_related("subject")
-    due = found.filter(pk=request_id, planned_at__isnull=False, forgotten_at=None).first()
-    if due is None or due.steps.exclude(state=ErasureStep.State.DONE).exists():
+    early = _due(RightsRequest.objects.all(), request_id)
+    if early is None or recipients.untold(early.subject).exists():
         return False
-    if _kept_under_exemption(due):
+    # Before any row is held, so that nobody who has this waits for us while we wait for it.
+    subjects.hold_people(shared=False)
+    due = _due(RightsRequest.objects.select_for_update(), request_id)
+    if due is None:
         return False
     telling.open_for(due)
     if recipients.untold(due.subject).exists():
@@ -31,6 +34,16 @@ def forget(*, request_id: int) -> bool:
     due.save(update_fields=["forgotten_at"])
     record(due, "subject.forgotten", {})
     return True
+
+
+def _due(requests: "QuerySet[RightsRequest]", request_id: int) -> RightsRequest | None:
+    waiting = requests.select_related("subject").filter(
+        pk=request_id, planned_at__isnull=False, forgotten_at=None
+    )
+    found = waiting.first()
+    if found is None or found.steps.exclude(state=ErasureStep.State.DONE).exists():
+        return None
+    return None if _kept_under_exemption(found) else found
 
 
 def _kept_under_exemption(request: RightsRequest) -> bool:

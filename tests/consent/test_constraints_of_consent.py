@@ -11,6 +11,7 @@ from consent.models import (
     DecisionImport,
     GateDecision,
     GateInput,
+    IdentifierKey,
     Manifest,
     MembershipChunk,
     MembershipSpan,
@@ -29,8 +30,8 @@ from tests.factories.governance import DatasetFactory, PurposeFactory
 
 DIGEST = b"d" * 32
 MODELS = (
-    Subject, SubjectKey, SubjectIdentifier, Tombstone, Notice, NoticeVersion, ConsentDecision,
-    DecisionImport,
+    Subject, SubjectKey, SubjectIdentifier, Tombstone, IdentifierKey, Notice, NoticeVersion,
+    ConsentDecision, DecisionImport,
     Manifest, MembershipSpan, MembershipChunk, Reappearance, GateDecision, GateInput,
 )  # fmt: skip
 
@@ -126,6 +127,13 @@ FIRES = {
     ),
     "consent_tombstone_is_a_digest": lambda: Tombstone.objects.create(
         scheme="email", digest=b"ada"
+    ),
+    "consent_identifierkey_after_the_first": lambda: IdentifierKey.objects.create(version=1),
+    "consent_identifierkey_one_under_way": lambda: [
+        IdentifierKey.objects.create(version=each) for each in (2, 3)
+    ],
+    "consent_identifierkey_moved_after_introduced": lambda: IdentifierKey.objects.create(
+        version=2, moved_at=NOON
     ),
     "consent_noticeversion_number_once": lambda: two_texts(2, 2),
     "consent_noticeversion_one_draft": lambda: two_texts(2, 3, published_at=None),
