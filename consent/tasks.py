@@ -10,11 +10,11 @@ from consent.services import (
     erasing,
     escalating,
     forgetting,
+    notifying,
     planning,
     remediation,
     rotating,
     standings,
-    telling,
 )
 
 SECONDS_A_MESSAGE = 20.0
@@ -77,7 +77,7 @@ def fold() -> int:
 @shared_task(name="consent.tell")
 def tell(notice_id: int) -> bool:
     """Tell a recipient of a request, if that is due and nobody else is at it."""
-    return telling.deliver(notice_id=notice_id)
+    return notifying.deliver(notice_id=notice_id)
 
 
 @shared_task(name="consent.watch")

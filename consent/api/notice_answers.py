@@ -9,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from consent.models import RecipientNotice
 from consent.selectors import recipients as selectors
-from consent.services import telling
+from consent.services import notifying
 from governance.api import problems
 from governance.errors import BodyTooLargeError
 from governance.strictjson import loads
@@ -27,11 +27,11 @@ def answers(request: HttpRequest, uuid: UUID, token: str) -> HttpResponse:
     if request.method != "POST":
         return problems.problem(405, "method_not_allowed", "send a POST", {"Allow": "POST"})
     try:
-        raw = request.read(telling.MOST_ANSWER + 1)
-        if len(raw) > telling.MOST_ANSWER:
-            raise BodyTooLargeError("the answer is too long", limit=telling.MOST_ANSWER)
+        raw = request.read(notifying.MOST_ANSWER + 1)
+        if len(raw) > notifying.MOST_ANSWER:
+            raise BodyTooLargeError("the answer is too long", limit=notifying.MOST_ANSWER)
         notice = _recognised(request, uuid, token, raw)
-        telling.answered(notice=notice, said=loads(raw))
+        notifying.answered(notice=notice, said=loads(raw))
     except UnreadablePostError:
         return problems.problem(400, "body_unreadable", "the body broke off: send it again")
     except Exception as error:

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from consent.api.gate import DatasetField
 from consent.models import NoticeAnswer, Recipient
 from consent.selectors import recipients as selectors
-from consent.services import recipients, telling
+from consent.services import notifying, recipients
 from governance import pages
 from governance.api.authentication import key_of
 from governance.api.documents import ListIn, list_of, listed, operation, query_of
@@ -108,7 +108,7 @@ class RecipientNoticeOut(serializers.Serializer[selectors.Notified]):
 class SettlementIn(serializers.Serializer[Any]):
     """How an operator settles what cannot be answered, and why."""
 
-    answer = serializers.ChoiceField(choices=[each.value for each in telling.BY_OPERATOR])
+    answer = serializers.ChoiceField(choices=[each.value for each in notifying.BY_OPERATOR])
     reason = serializers.CharField(max_length=2000)
 
 
@@ -185,7 +185,7 @@ class NoticeSettlement(APIView):
         body = SettlementIn(data=request.data)
         body.is_valid(raise_exception=True)
         found = selectors.notice(uuid).notice
-        telling.settle(notice=found, by=key_of(request).client, **body.validated_data)
+        notifying.settle(notice=found, by=key_of(request).client, **body.validated_data)
         return Response(RecipientNoticeOut(selectors.notice(uuid)).data)
 
 
@@ -197,7 +197,7 @@ class NoticeRetry(APIView):
     @operation("retry_notice", RecipientNoticeOut)
     def post(self, request: Request, uuid: UUID) -> Response:
         """Send it again, from the first attempt on."""
-        telling.retry(notice=selectors.notice(uuid).notice)
+        notifying.retry(notice=selectors.notice(uuid).notice)
         return Response(RecipientNoticeOut(selectors.notice(uuid)).data)
 
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from consent.models import ErasureStep, RightsRequest, Subject
 from consent.selectors import recipients
-from consent.services import subjects, telling
+from consent.services import notifying, subjects
 from consent.services.requests import record
 
 
@@ -24,7 +24,7 @@ def forget(*, request_id: int) -> bool:
     due = _due(RightsRequest.objects.select_for_update(), request_id)
     if due is None:
         return False
-    telling.open_for(due)
+    notifying.open_for(due)
     if recipients.untold(due.subject).exists():
         return False
     subject = Subject.objects.select_for_update().get(pk=due.subject_id)

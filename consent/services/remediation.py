@@ -9,7 +9,7 @@ from django.utils import timezone
 from consent.models import Remediation, RightsRequest
 from consent.selectors import requests, uses
 from consent.selectors.remedies import Remedied
-from consent.services import remedies, telling
+from consent.services import notifying, remedies
 from consent.services.requests import record
 from governance.models import WebhookKind
 from governance.services import webhooks
@@ -35,7 +35,7 @@ def open_for(*, request: RightsRequest, affected: Collection[uses.Use]) -> int:
         facts = {"model_version": str(made.uuid)}
         webhooks.announce(kind=WebhookKind.MODEL_AFFECTED, facts=facts, about=str(made.uuid))
         record(request, "remediation.opened", facts)
-    telling.open_for(request)
+    notifying.open_for(request)
     return len(new)
 
 

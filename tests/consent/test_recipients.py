@@ -29,7 +29,7 @@ from consent.selectors import recipients as selectors
 from consent.selectors import requests
 from consent.selectors.certificates import certificate
 from consent.selectors.requests import RequestState
-from consent.services import certificates, forgetting, recipients, subjects, telling
+from consent.services import certificates, forgetting, notifying, recipients, subjects
 from governance import certificate_check
 from governance.models import Dataset, Model
 from governance.selectors import signing as published
@@ -77,7 +77,7 @@ def received(listener, name="Partner Ltd", datasets=("loans",), models=(), schem
 def tell() -> int:
     """Send what is due, as the worker does."""
     due = list(selectors.to_tell().values_list("pk", flat=True))
-    return sum(telling.deliver(notice_id=pk) for pk in due)
+    return sum(notifying.deliver(notice_id=pk) for pk in due)
 
 
 def soon() -> None:
@@ -109,7 +109,7 @@ def test_the_message_is_signed_and_says_who_and_what_and_nothing_of_the_request(
             "notice": str(notice.uuid), "law": "GDPR Art. 19", "asked": "erasure",
             "identifiers": [{"scheme": "email", "value": ANN}],
             "datasets": [{"namespace": "test", "name": "loans"}], "models": [],
-            "answer_to": telling.answer_address(notice.uuid),
+            "answer_to": notifying.answer_address(notice.uuid),
         },
     }  # fmt: skip
     for never in (str(request.uuid), str(request.subject.uuid), CARD):
@@ -273,7 +273,7 @@ def test_a_server_that_fails_is_told_again_under_the_same_id(partner, listener):
 
 
 def test_who_acted_and_answered_too_late_is_told_again_and_says_so(partner, listener, monkeypatch):
-    monkeypatch.setattr(telling, "TIMEOUT", httpx.Timeout(0.2))
+    monkeypatch.setattr(notifying, "TIMEOUT", httpx.Timeout(0.2))
     listener.pause = 0.5
     listener.answers = [(200, {}, b'{"status": "done"}'), (200, {}, b'{"status": "done"}')]
     asked()
@@ -291,13 +291,13 @@ def test_who_acted_and_answered_too_late_is_told_again_and_says_so(partner, list
 def test_a_worker_that_dies_after_sending_sends_again_one_lease_later(partner, listener):
     asked()
     pk = RecipientNotice.objects.get().pk
-    assert telling.claim(RecipientNotice, pk) == 1
+    assert notifying.claim(RecipientNotice, pk) == 1
     assert tell() == 0
     RecipientNotice.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     asleep = RecipientNotice.objects.get()
     assert tell() == 1
-    telling._finish(asleep, 1, telling.Answer(500))
-    telling._finish(asleep, 1, telling.Answer(200, body=b'{"status": "refused"}'))
+    notifying._finish(asleep, 1, notifying.Answer(500))
+    notifying._finish(asleep, 1, notifying.Answer(200, body=b'{"status": "refused"}'))
     after = RecipientNotice.objects.get()
     assert (after.last_status, after.attempt, after.gave_up_at) == (204, 2, None)
 
@@ -312,10 +312,10 @@ def test_after_three_days_it_is_given_up_named_and_can_be_tried_again(partner, l
     soon()
     assert tell() == 0
     notice = RecipientNotice.objects.get()
-    telling.retry(notice=notice)
+    notifying.retry(notice=notice)
     assert tell() == 1
-    with pytest.raises(telling.NoticeNotGivenUpError):
-        telling.retry(notice=notice)
+    with pytest.raises(notifying.NoticeNotGivenUpError):
+        notifying.retry(notice=notice)
     assert outstanding(request) == ["recipient Partner Ltd: told, has not answered"]
 
 
@@ -381,12 +381,12 @@ def test_an_operator_settles_what_cannot_be_told_and_it_is_forgotten_then(partne
     tell()
     by_hand(request)
     notice = RecipientNotice.objects.get()
-    with pytest.raises(telling.AnswerUnusableError):
-        telling.settle(notice=notice, answer="done", reason="x", by=client("eva"))
+    with pytest.raises(notifying.AnswerUnusableError):
+        notifying.settle(notice=notice, answer="done", reason="x", by=client("eva"))
     for _ in range(2):
-        telling.settle(notice=notice, answer="impossible", reason="dissolved", by=client("eva"))
-    with pytest.raises(telling.NoticeEndedError):
-        telling.settle(notice=notice, answer="disproportionate", reason="x", by=client("eva"))
+        notifying.settle(notice=notice, answer="impossible", reason="dissolved", by=client("eva"))
+    with pytest.raises(notifying.NoticeEndedError):
+        notifying.settle(notice=notice, answer="disproportionate", reason="x", by=client("eva"))
     assert NoticeAnswer.objects.count() == 1
     soon()
     assert tell() == 0
@@ -405,7 +405,7 @@ def test_a_person_who_is_not_known_by_their_kind_of_identifier_cannot_be_named(p
     request.refresh_from_db()
     assert request.forgotten_at is None
     subjects.register(identifiers=[("email", ANN), ("passport", "P-1")])
-    telling.retry(notice=RecipientNotice.objects.get())
+    notifying.retry(notice=RecipientNotice.objects.get())
     assert tell() == 1
     assert listener.heard[0].said["data"]["identifiers"] == [{"scheme": "passport", "value": "P-1"}]
 
@@ -425,9 +425,9 @@ def test_a_request_is_complete_once_the_last_has_answered(partner, listener):
     tell()
     by_hand(request)
     assert requests.standing_of(request).state is RequestState.VERIFYING
-    telling.answered(notice=RecipientNotice.objects.get(), said={"status": "accepted"})
+    notifying.answered(notice=RecipientNotice.objects.get(), said={"status": "accepted"})
     assert outstanding(request) == ["recipient Partner Ltd: accepted, not done yet"]
-    telling.answered(notice=RecipientNotice.objects.get(), said={"status": "done"})
+    notifying.answered(notice=RecipientNotice.objects.get(), said={"status": "done"})
     RightsRequest.objects.update(observed_at=timezone.now() - timedelta(seconds=1))
     assert list(requests.to_observe()) == [request]
     look(request)
@@ -443,10 +443,10 @@ def test_an_acceptance_that_comes_late_changes_nothing(partner, listener):
     tell()
     notice = RecipientNotice.objects.get()
     for status in ("done", "accepted", "done"):
-        telling.answered(notice=notice, said={"status": status})
+        notifying.answered(notice=notice, said={"status": status})
     assert list(NoticeAnswer.objects.values_list("answer", flat=True)) == ["done"]
-    with pytest.raises(telling.NoticeEndedError):
-        telling.answered(notice=notice, said={"status": "refused", "reason": "own_obligation"})
+    with pytest.raises(notifying.NoticeEndedError):
+        notifying.answered(notice=notice, said={"status": "refused", "reason": "own_obligation"})
 
 
 def answers(body: bytes, secret: str, *, url="", at=0.0, sign=None):
@@ -455,7 +455,7 @@ def answers(body: bytes, secret: str, *, url="", at=0.0, sign=None):
     key = base64.b64decode(secret.removeprefix("whsec_"))
     content = b".".join([said.encode(), moment.encode(), body if sign is None else sign])
     signed = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
-    url = url or telling.answer_address(RecipientNotice.objects.get().uuid)
+    url = url or notifying.answer_address(RecipientNotice.objects.get().uuid)
     return Client().post(
         url.removeprefix("http://testserver"), body, content_type="application/json",
         headers={"webhook-id": said, "webhook-timestamp": moment,
@@ -493,7 +493,7 @@ def test_an_answer_that_is_not_by_the_recipient_changes_nothing(partner, listene
     asked()
     tell()
     good, notice = b'{"status": "done"}', RecipientNotice.objects.get()
-    right = telling.answer_address(notice.uuid)
+    right = notifying.answer_address(notice.uuid)
     wrong = [
         answers(good, other.secret), answers(good, partner.secret, at=-400),
         answers(good, partner.secret, sign=b"{}"), answers(good, partner.secret, url=right[:-1]),
@@ -520,7 +520,7 @@ def test_an_answer_that_cannot_be_read_is_refused_with_its_code(
     asked()
     answer = answers(body, partner.secret)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert Client().get(telling.answer_address(uuid4())).status_code == 405
+    assert Client().get(notifying.answer_address(uuid4())).status_code == 405
 
 
 def everything() -> str:
