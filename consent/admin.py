@@ -15,6 +15,15 @@ class SubjectAdmin(ReadOnly):
     fields = ("uuid", "created_at", "erased_at")
 
 
+@admin.register(models.SubjectMerge)
+class SubjectMergeAdmin(ReadOnly):
+    """Which rows are one person; not why, which is sealed."""
+
+    list_display = ("uuid", "one", "other", "merged_at", "merged_by", "undone_at", "undone_by")
+    list_select_related = ("one", "other", "merged_by", "undone_by")
+    exclude = ("reason_sealed", "undo_reason_sealed")
+
+
 @admin.register(models.NoticeVersion)
 class NoticeVersionAdmin(ReadOnly):
     """What people were told."""
@@ -43,6 +52,15 @@ class ManifestAdmin(ReadOnly):
     exclude = ("digest",)
 
 
+@admin.register(models.MembershipScan)
+class MembershipScanAdmin(ReadOnly):
+    """Readings of storages, by what came of them."""
+
+    list_display = ("uuid", "dataset", "state", "outcome", "code", "attempt", "requested_at")
+    list_filter = ("state", "outcome", "code")
+    list_select_related = ("dataset",)
+
+
 @admin.register(models.GateDecision)
 class GateDecisionAdmin(ReadOnly):
     """What the gate answered; not whom it left out."""
@@ -58,9 +76,13 @@ class RightsRequestAdmin(ReadOnly):
     """Requests, the nearest due date first."""
 
     ordering = ("due_at",)
-    list_display = ("uuid", "kind", "received_at", "due_at", "planned_at", "completion_recorded_at")
-    list_filter = ("kind",)
+    list_display = (
+        "uuid", "kind", "law", "received_at", "due_at", "verified_at", "refused_at",
+        "completion_recorded_at",
+    )  # fmt: skip
+    list_filter = ("kind", "law", "source")
     search_fields = ("uuid",)
+    exclude = ("reason_sealed", "details_sealed", "answer_sealed")
 
 
 @admin.register(models.ErasureStep)

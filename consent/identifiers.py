@@ -110,6 +110,16 @@ def laid_over(key: bytes, digests: Iterable[bytes]) -> list[bytes]:
     return [hmac.digest(key, each, _SHA) for each in digests]
 
 
+def first_malformed(scheme: str, values: Iterable[str]) -> tuple[int, IdentifierMalformedError]:
+    """Return the place of the first that cannot identify anybody, and why; there has to be one."""
+    for place, each in enumerate(values):
+        try:
+            normalised(scheme, each)
+        except IdentifierMalformedError as error:
+            return place, error
+    raise ValueError("none is malformed")
+
+
 def known_scheme(scheme: str) -> str:
     """Return the scheme if it is a name, or raise `IdentifierMalformedError`."""
     if not _SCHEME.match(scheme):

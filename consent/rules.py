@@ -129,15 +129,20 @@ def standing_within(levels: Sequence[Iterable[Decision]], at: datetime) -> Stand
     return _standing_of(max(stops, key=lambda each: each.decided_at, default=nearest), at)
 
 
-def permitted(basis: LegalBasis, standing: Standing, *, explicit: bool = False) -> bool:
+def permitted(
+    basis: LegalBasis, standing: Standing, *, explicit: bool = False, restricted: bool = False
+) -> bool:
     """Say whether a use on a legal basis is permitted to go on with this person's data.
 
     Consent needs a "yes" that stands. Legitimate interests and public task give way to any "no":
     who refuses or withdraws has objected, whatever the form was called. The other grounds rest on
     nobody's decision. ``explicit`` says that a "yes" is needed whatever the ground, because the
-    data is of a special category or a policy asks for it. An erased person is not asked here:
-    nothing permits that use.
+    data is of a special category or a policy asks for it. ``restricted`` says that the person had
+    the use of their data restricted (Art. 18), which no ground overcomes. An erased person is not
+    asked here: nothing permits that use.
     """
+    if restricted:
+        return False
     need = Need.CONSENT if explicit else need_of(basis)
     if need is Need.CONSENT:
         return standing == Standing.GIVEN

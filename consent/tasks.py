@@ -1,4 +1,4 @@
-"""What the worker does for rights requests; a message carries an id and may be lost or doubled."""
+"""What the worker does for people; a message carries an id and may be lost or doubled."""
 
 import time
 
@@ -7,13 +7,17 @@ from celery import shared_task
 from consent.selectors import requests
 from consent.services import (
     assessing,
+    clock,
     erasing,
     escalating,
     forgetting,
+    letters,
     notifying,
+    packages,
     planning,
     remediation,
     rotating,
+    scanning,
     standings,
 )
 
@@ -43,11 +47,41 @@ def carry_out(dataset_id: int) -> int:
     return done
 
 
+@shared_task(name="consent.scan")
+def scan(scan_id: int) -> bool:
+    """Read who is in a data set from its storage; what ends it too is its lease."""
+    return scanning.carry_out(scan_id=scan_id)
+
+
 @shared_task(name="consent.follow")
 def follow(request_id: int) -> int:
     """Destroy the keys if nothing is left to erase, and look at the models again."""
     forgetting.forget(request_id=request_id)
     return remediation.observe(request_id=request_id)
+
+
+@shared_task(name="consent.prepare")
+def prepare(request_id: int) -> bool:
+    """Make the copy that a request waits for, if it still does."""
+    return packages.prepare(request_id=request_id)
+
+
+@shared_task(name="consent.let_go")
+def let_go() -> int:
+    """Empty the copies that have expired."""
+    return packages.let_go()
+
+
+@shared_task(name="consent.remind")
+def remind(request_id: int) -> bool:
+    """Remind of a request whose time is running out, if that was not done."""
+    return clock.remind(request_id=request_id)
+
+
+@shared_task(name="consent.send_letter")
+def send_letter(letter_id: int) -> bool:
+    """Mail what somebody has to be told of a request, if it still waits."""
+    return letters.send(letter_id=letter_id)
 
 
 @shared_task(name="consent.assess")

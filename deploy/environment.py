@@ -3,8 +3,10 @@
 import base64
 import binascii
 import os
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
@@ -48,6 +50,24 @@ def number(name: str, default: int) -> int:
         return int(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} is not a whole number") from None
+
+
+def choice(name: str, default: str, choices: Collection[str]) -> str:
+    """Return a variable that is one of a few words."""
+    value = text(name, default).lower()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} is none of {', '.join(choices)}")
+    return value
+
+
+def time_zone(name: str, default: str) -> str:
+    """Return a variable that names a time zone, as Europe/Berlin."""
+    value = text(name, default)
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ImproperlyConfigured(f"{name} is not a time zone, as Europe/Berlin is one") from None
+    return value
 
 
 def master_key() -> bytes:

@@ -96,6 +96,7 @@ EMAIL_HOST_USER = environment.text("COLOPHON_SMTP_USER", "")
 EMAIL_HOST_PASSWORD = environment.text("COLOPHON_SMTP_PASSWORD", "")
 EMAIL_USE_TLS = environment.flag("COLOPHON_SMTP_TLS", default=True)
 DEFAULT_FROM_EMAIL = environment.text("COLOPHON_MAIL_FROM", "colophon@localhost")
+EMAIL_TIMEOUT = 20
 EMAIL_FILE_PATH = environment.text("COLOPHON_MAIL_DIR", str(BASE_DIR / ".colophon" / "mail"))
 EMAIL_BACKEND = (
     "django.core.mail.backends.smtp.EmailBackend"
@@ -128,6 +129,18 @@ SPECTACULAR_SETTINGS = {
         "WebhookKind": "governance.models.WebhookKind",
         "GateReason": "consent.models.GateDecision.Reason",
         "AssessmentReason": "consent.models.UseAssessment.Reason",
+        "RequestState": [
+            "received",
+            "verified",
+            "refused",
+            "erasing",
+            "verifying",
+            "completed",
+            "joined",
+        ],
+        "RequestSource": ["person", "guardian", "delegate", "operator"],
+        "SourceEnum": ["person", "guardian", "delegate", "operator", "import", "signal"],
+        "StateEnum": ["ready", "done", "dead"],
         "DecisionKind": ["given", "renewed", "refused", "objected", "withdrawn"],
     },
 }
@@ -163,6 +176,11 @@ COLOPHON_RETENTION_MONTHS = environment.number("COLOPHON_RETENTION_MONTHS", 0)  
 # Webhooks may go to plain http and to addresses of the local network only where this is said.
 COLOPHON_PRIVATE_WEBHOOKS = environment.flag("COLOPHON_PRIVATE_WEBHOOKS", default=False)
 COLOPHON_LEASE_SECONDS = environment.number("COLOPHON_LEASE_SECONDS", 60)
+# By whose clock rights requests run where nobody says otherwise, whose days and months those are,
+# and who is reminded of what is due.
+COLOPHON_LAW = environment.choice("COLOPHON_LAW", "gdpr", ["gdpr", "cpra"])
+COLOPHON_LEGAL_ZONE = environment.time_zone("COLOPHON_LEGAL_ZONE", "UTC")
+COLOPHON_OPERATOR_MAIL = environment.words("COLOPHON_OPERATOR_MAIL", "")
 
 LOGGING = {
     "version": 1,

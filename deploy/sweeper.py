@@ -17,7 +17,9 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
-from consent.selectors import identifier_keys, recipients, requests
+from consent.selectors import access, identifier_keys, recipients, requests, scans
+from consent.selectors.letters import to_send
+from consent.selectors.request_lists import to_remind
 from consent.selectors.standings import to_fold
 from deploy.celery import application
 from governance import tasks as governance_tasks
@@ -38,6 +40,7 @@ STEP = 200
 DAY_SECONDS = 24 * 3600.0
 _PAUSES = {
     consent_tasks.carry_out.name: STEP_NUDGE_SECONDS,
+    consent_tasks.scan.name: STEP_NUDGE_SECONDS,
     lineage_tasks.let_go.name: DAY_SECONDS,
     consent_tasks.assess.name: ASSESS_SECONDS,
     consent_tasks.watch.name: WATCH_SECONDS,
@@ -64,13 +67,19 @@ class Sweeper:
             found += self._tell(consent_tasks.fold, [()])
         if identifier_keys.current().under_way:
             found += self._tell(consent_tasks.move_up, [()])
+        if access.expired(timezone.now()).exists():
+            found += self._tell(consent_tasks.let_go, [()])
         erasable = requests.datasets_to_erase_from()
         found += self._tell(consent_tasks.carry_out, [(pk,) for pk in erasable[:STEP]])
         for task, rows in (
             (governance_tasks.deliver_webhook, webhooks.to_deliver()),
             (consent_tasks.tell, recipients.to_tell()),
             (consent_tasks.plan, requests.to_plan()),
+            (consent_tasks.scan, scans.to_scan()),
             (consent_tasks.follow, requests.to_observe()),
+            (consent_tasks.prepare, access.to_prepare()),
+            (consent_tasks.remind, to_remind()),
+            (consent_tasks.send_letter, to_send()),
         ):
             found += self._tell(task, [(pk,) for pk in rows.values_list("pk", flat=True)[:STEP]])
         return found

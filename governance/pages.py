@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from django.core import signing
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from governance.crypto import SealingKey, UnreadableError
 from governance.errors import ColophonError
@@ -55,6 +55,29 @@ def page(
         return Page(found, None)
     last = str(getattr(found[limit - 1], by))
     return Page(found[:limit], signing.dumps([kind, by, last], salt=__name__))
+
+
+def page_in_order(
+    rows: QuerySet[Row], *, by: tuple[str, str], cursor: str | None = None, limit: int
+) -> Page[Row]:
+    """Return one page of ``rows`` in the order of two columns, an instant and a unique one.
+
+    A row whose instant moves between two pages may come twice or not at all. Raises
+    `CursorInvalidError`.
+    """
+    limit = max(1, min(limit, MOST))
+    at, name = by
+    kind = rows.model._meta.label_lower  # noqa: SLF001 - Django's documented Model._meta API
+    if cursor is not None:
+        after, last = _last_seen(cursor, kind, " ".join(by)).split(" ")
+        same = Q(**{at: after, f"{name}__gt": last})
+        rows = rows.filter(Q(**{f"{at}__gt": after}) | same)
+    found = list(rows.order_by(*by)[: limit + 1])
+    if len(found) <= limit:
+        return Page(found, None)
+    shown = found[limit - 1]
+    place = f"{getattr(shown, at).isoformat()} {getattr(shown, name)}"
+    return Page(found[:limit], signing.dumps([kind, " ".join(by), place], salt=__name__))
 
 
 def page_of_keys(

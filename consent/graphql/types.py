@@ -29,11 +29,12 @@ from lineage.models import ModelVersion
 
 STATES = {
     requests.RequestState.RECEIVED: "Received; the person's identity is not yet checked.",
-    requests.RequestState.VERIFIED: "The person is who they say; there is no plan yet.",
+    requests.RequestState.VERIFIED: "The person is who they say; neither planned nor answered yet.",
     requests.RequestState.REFUSED: "Refused, with a code.",
     requests.RequestState.ERASING: "A data set has no outcome yet.",
     requests.RequestState.VERIFYING: "All data sets are done; models or keys are not.",
-    requests.RequestState.COMPLETED: "Every part has its outcome.",
+    requests.RequestState.COMPLETED: "Answered, or every part has its outcome.",
+    requests.RequestState.JOINED: "Joined to an earlier request, whose course is its own.",
 }
 
 REMEDIES = {
@@ -166,6 +167,7 @@ class RightsRequest(graphene.ObjectType):
     state = graphene.Field(RequestState, required=True, description="Where it stands.")
     received_at = graphene.DateTime(required=True, description="When the clock began to run.")
     due_at = graphene.DateTime(required=True, description="By when the law wants it done.")
+    extended_at = graphene.DateTime(description="When the person was told that it takes longer.")
     completed_at = graphene.DateTime(description="When the last part ended, if all have.")
     keys_destroyed_at = graphene.DateTime(description="When the person's keys were destroyed.")
     refusal_code = graphene.String(required=True, description="Why it was refused; empty if not.")
@@ -202,6 +204,11 @@ class RightsRequest(graphene.ObjectType):
     def resolve_due_at(standing: Standing, _info: Info) -> datetime:
         """Read it off the request."""
         return standing.request.due_at
+
+    @staticmethod
+    def resolve_extended_at(standing: Standing, _info: Info) -> datetime | None:
+        """Read it off the request."""
+        return standing.request.extended_at
 
     @staticmethod
     def resolve_keys_destroyed_at(standing: Standing, _info: Info) -> datetime | None:

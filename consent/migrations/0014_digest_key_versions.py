@@ -66,7 +66,7 @@ DROP FUNCTION consent_refuse_older_key();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("consent", "0012_standings"), ("governance", "0002_immutable_facts")]
+    dependencies = [("consent", "0013_subject_merges"), ("governance", "0002_immutable_facts")]
 
     operations = [
         migrations.CreateModel(

@@ -8,8 +8,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0014_digest_key_versions"),
-        ("governance", "0009_remediation_webhooks"),
+        ("consent", "0021_access_packages"),
+        ("governance", "0010_remediation_webhooks"),
         ("lineage", "0010_deployments"),
     ]
 

@@ -11,9 +11,6 @@ from consent.models.erasure import (
     ErasureBatch,
     ErasureStep,
     Remediation,
-    RequestKind,
-    RequestRecord,
-    RightsRequest,
 )
 from consent.models.gate import GateDecision, GateInput
 from consent.models.identifier_keys import IdentifierKey
@@ -24,6 +21,8 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.merges import SubjectMerge
+from consent.models.packages import AccessPackage
 from consent.models.recipients import (
     Disclosure,
     NoticeAnswer,
@@ -32,11 +31,25 @@ from consent.models.recipients import (
     RecipientSecret,
 )
 from consent.models.remedies import Escalation, RemediationMeasure
+from consent.models.requests import (
+    ASKING,
+    AT_ONCE,
+    RequestKind,
+    RequestLetter,
+    RequestPause,
+    RequestRecord,
+    Restriction,
+    RightsRequest,
+)
+from consent.models.scans import MembershipScan
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
 
 __all__ = [
+    "ASKING",
+    "AT_ONCE",
+    "AccessPackage",
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
@@ -50,6 +63,7 @@ __all__ = [
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",
+    "MembershipScan",
     "MembershipSpan",
     "Notice",
     "NoticeAnswer",
@@ -63,13 +77,17 @@ __all__ = [
     "Remediation",
     "RemediationMeasure",
     "RequestKind",
+    "RequestLetter",
+    "RequestPause",
     "RequestRecord",
+    "Restriction",
     "RightsRequest",
     "SignInCode",
     "StandingPending",
     "Subject",
     "SubjectIdentifier",
     "SubjectKey",
+    "SubjectMerge",
     "Tombstone",
     "Unweighed",
     "UseAssessment",

@@ -1,78 +1,19 @@
-"""Rights requests, and what carrying out an erasure leaves behind as facts."""
+"""What carrying out an erasure leaves behind as facts."""
 
 import hashlib
 from typing import Any
 
 import rfc8785
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from consent.models.subjects import Subject
+from consent.models.requests import RightsRequest
 from governance.fields import public_id
 from governance.models import Dataset
 from lineage.models import DatasetVersion, ModelVersion
-
-
-class RequestKind(models.TextChoices):
-    """The rights of Art. 15 to 21 GDPR that can be asked for."""
-
-    ACCESS = "access", "access, Art. 15"
-    ERASURE = "erasure", "erasure, Art. 17"
-    RESTRICTION = "restriction", "restriction, Art. 18"
-    PORTABILITY = "portability", "portability, Art. 20"
-    OBJECTION = "objection", "objection, Art. 21"
-
-
-class RightsRequest(models.Model):
-    """A person's request. Instants say what has happened; the state follows from them.
-
-    There is no ``completed`` to set: a request is complete when every step and every remediation
-    has a terminal outcome (``consent.selectors.requests``). ``completion_recorded_at`` says only
-    that the ledger knows of it.
-    """
-
-    uuid = public_id()
-    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="requests")
-    kind = models.TextField(choices=RequestKind.choices)
-    idempotency_key = models.UUIDField()
-    received_at = models.DateTimeField(db_default=Now())
-    due_at = models.DateTimeField()
-    verified_at = models.DateTimeField(null=True)
-    planned_at = models.DateTimeField(null=True)
-    refused_at = models.DateTimeField(null=True)
-    refusal_code = models.TextField(blank=True)
-    forgotten_at = models.DateTimeField(null=True)
-    observed_at = models.DateTimeField(null=True)
-    completion_recorded_at = models.DateTimeField(null=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["subject", "idempotency_key"], name="consent_request_key_once"
-            ),
-            models.CheckConstraint(
-                condition=Q(kind__in=RequestKind.values), name="consent_request_kind_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(due_at__gt=F("received_at")), name="consent_request_due_later"
-            ),
-            models.CheckConstraint(
-                condition=Q(planned_at=None) | Q(verified_at__isnull=False),
-                name="consent_request_verified_before_planned",
-            ),
-            models.CheckConstraint(
-                condition=Q(forgotten_at=None) | Q(planned_at__isnull=False),
-                name="consent_request_planned_before_forgotten",
-            ),
-            models.CheckConstraint(
-                condition=Q(refused_at=None) | (~Q(refusal_code="") & Q(planned_at=None)),
-                name="consent_request_refused_with_code",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return str(self.uuid)
 
 
 class ErasureBatch(models.Model):
@@ -102,7 +43,9 @@ class ErasureStep(models.Model):
     setting ``lease_until`` by the database's clock, and only the holder of the token can finish
     it. ``evidence`` is what a person brings who settles it by hand; a connector's is the batch's.
     ``located_rows`` is set once, before anything is erased, so that a worker that dies after
-    erasing and before saying so does not turn "erased" into "not found".
+    erasing and before saying so does not turn "erased" into "not found". ``others`` are the keys of
+    the person's further rows that were looked for too: what was erased stays so, whatever is said
+    later of who is whom.
     """
 
     class State(models.TextChoices):
@@ -135,6 +78,7 @@ class ErasureStep(models.Model):
     lease_until = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(db_default=Now())
     located_rows = models.PositiveBigIntegerField(null=True)
+    others = ArrayField(models.BigIntegerField(), default=list, db_default=[], editable=False)
     evidence: "models.JSONField[Any, Any]" = models.JSONField(default=dict, blank=True)
     batch = models.ForeignKey(
         ErasureBatch, on_delete=models.PROTECT, null=True, related_name="steps"
@@ -170,6 +114,8 @@ class ErasureStep(models.Model):
         indexes = [
             # What the sweeper looks for.
             models.Index(F("retry_at"), name="consent_step_open", condition=~Q(state="done")),
+            # From a row to the steps of other rows that were one person with it.
+            GinIndex(fields=["others"], name="consent_step_others", condition=~Q(others=[])),
         ]
 
     def __str__(self) -> str:
@@ -233,14 +179,3 @@ class Remediation(models.Model):
 
     def __str__(self) -> str:
         return str(self.uuid)
-
-
-class RequestRecord(models.Model):
-    """Which ledger records tell a request's story; the certificate proves each of them."""
-
-    request = models.ForeignKey(RightsRequest, on_delete=models.PROTECT, related_name="records")
-    record = models.UUIDField(unique=True)
-    kind = models.TextField()
-
-    def __str__(self) -> str:
-        return self.kind

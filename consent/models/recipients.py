@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from consent.identifiers import SCHEME
-from consent.models.erasure import RightsRequest
+from consent.models.requests import RightsRequest
 from governance.fields import public_id
 from governance.models import ApiClient, Dataset, Model, Sending
 

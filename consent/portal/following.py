@@ -9,16 +9,28 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from consent.models import ErasureStep, Remediation, RequestKind
+from consent import grounds
+from consent.deadlines import Law
+from consent.models import (
+    AT_ONCE,
+    ErasureStep,
+    Remediation,
+    RequestKind,
+    RequestLetter,
+    Restriction,
+)
 from consent.portal import remedying, words
 from consent.portal.pages import private, shown
 from consent.selectors import requests
 from consent.selectors.certificates import certificate as certificate_of
 from consent.selectors.remedies import Remedied
-from consent.selectors.requests import RequestState
+from consent.selectors.requests import ENDED, RequestState
 from consent.selectors.requests import Standing as RequestStanding
 from consent.services import certificates
 from lineage.selectors.transparency import Certainty
+
+Told = tuple[str, str, datetime | None, bool]
+"""A station before it is marked: its title and text, when it was reached, and whether it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +59,21 @@ class Part:
 @require_safe
 @private
 def follow(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Show where a request stands, in full and by name."""
+    """Show where a request stands, in full and by name; one that was joined follows the first."""
     standing = requests.standing(uuid)
-    return shown(request, "request", _told(request, standing))
+    joined = standing.request
+    if joined.duplicate_of is None:
+        return shown(request, "request", _told(request, standing))
+    context = _told(request, requests.standing_of(joined.duplicate_of))
+    link = request.build_absolute_uri(reverse("portal:request", args=[joined.uuid]))
+    return shown(request, "request", {**context, "joined": joined, "link": link})
 
 
 @require_safe
 @private
 def certificate(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Show the certificate as a page to print; it names no person."""
-    standing = requests.standing(uuid)
+    standing = requests.erasure(uuid)
     context = {
         **_told(request, standing),
         "certificate": certificate_of(standing),
@@ -69,22 +86,26 @@ def certificate(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @private
 def certificate_json(_request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Give out the certificate for machines, signed."""
-    told = certificates.issue(requests.standing(uuid)).as_json()
+    told = certificates.issue(requests.erasure(uuid)).as_json()
     response = JsonResponse(told, json_dumps_params={"indent": 2})
     response.headers["Content-Disposition"] = f'inline; filename="certificate-{uuid}.json"'
     return response
 
 
 def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
-    asked, now = standing.request, timezone.now()
-    ended = standing.state in {RequestState.COMPLETED, RequestState.REFUSED}
+    asked, ended = standing.request, standing.state in ENDED
     return {
+        **_reasons(standing),
         "asked": asked,
         "title": words.REQUEST[RequestKind(asked.kind)],
         "state": standing.state,
         "ended": ended,
         "completed_at": standing.completed_at,
-        "overdue": not ended and asked.due_at < now,
+        "overdue": standing.overdue,
+        "paused_since": standing.paused_since,
+        "restriction": standing.restriction,
+        "copy": standing.copy,
+        "now": timezone.now(),
         "stations": stations(standing),
         "datasets": [_dataset(each) for each in standing.steps],
         "models": [_model(each) for each in standing.remediations],
@@ -94,21 +115,51 @@ def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
     }
 
 
+def _reasons(standing: RequestStanding) -> dict[str, object]:
+    """Say why it was refused or takes longer, and where one can complain of it: Art. 12(4)."""
+    asked = standing.request
+    extended, refused = asked.extension_code, asked.refusal_code
+    return {
+        "extended": grounds.EXTENDED[grounds.Extension(extended)] if extended else "",
+        "refused": grounds.REFUSED[grounds.Refusal(refused)] if refused else "",
+        "complaint": grounds.COMPLAINT[Law(asked.law)] if extended or refused else "",
+    }
+
+
 def stations(standing: RequestStanding) -> list[Station]:
     """Return the stations of a request in order, each done, now or later."""
-    asked = standing.request
-    first = [
-        ("Received", "We have your request.", asked.received_at, True),
-        ("Identity confirmed", "We know that it was you who asked.", asked.verified_at,
-         asked.verified_at is not None),
-    ]  # fmt: skip
+    asked, kind = standing.request, RequestKind(standing.request.kind)
+    first: list[Told] = [("Received", "We have your request.", asked.received_at, True)]
+    if kind not in AT_ONCE:
+        first.append(
+            ("Identity confirmed", "We know that it was you who asked.", asked.verified_at,
+             asked.verified_at is not None)
+        )  # fmt: skip
     if standing.state is RequestState.REFUSED:
-        refused = Station("Refused", f"Reason: {asked.refusal_code}", asked.refused_at, "ended")
+        text = grounds.REFUSED[grounds.Refusal(asked.refusal_code)]
+        refused = Station("Refused", text, asked.refused_at, "ended")
         return [*_marked([each for each in first if each[3]]), refused]
-    return _marked([*first, *_work(standing)])
+    rest = _work(standing) if kind is RequestKind.ERASURE else _answer(standing)
+    return _marked([*first, *rest])
 
 
-def _work(standing: RequestStanding) -> list[tuple[str, str, datetime | None, bool]]:
+def _answer(standing: RequestStanding) -> list[Told]:
+    asked, restriction = standing.request, standing.restriction
+    title, text = words.ANSWER[RequestKind(asked.kind)]
+    answered: Told = (title, text, asked.answered_at, asked.answered_at is not None)
+    if restriction is None:
+        return [answered]
+    notice = asked.letters.filter(kind=RequestLetter.Kind.LIFTING).first()
+    told: list[Told] = [answered]
+    if notice is not None:
+        told.append(("Going to be lifted", "We told you so beforehand.", notice.made_at, True))
+    if restriction.until is not None:
+        who = words.LIFTED[Restriction.LiftedBy(restriction.lifted_by)]
+        told.append(("Lifted", who, restriction.until, True))
+    return told
+
+
+def _work(standing: RequestStanding) -> list[Told]:
     asked, steps, models = standing.request, standing.steps, standing.remediations
     planned = asked.planned_at is not None
     ended = [each.finished_at for each in steps if each.finished_at]
@@ -143,7 +194,7 @@ def _counted(done: int, total: int, what: str) -> str:
     return f"{done} of {total} {what}{'' if total == 1 else 's'}."
 
 
-def _marked(told: list[tuple[str, str, datetime | None, bool]]) -> list[Station]:
+def _marked(told: list[Told]) -> list[Station]:
     """Mark what is done; the first that is not is where the request is now."""
     found: list[Station] = []
     for title, text, at, done in told:
@@ -156,8 +207,10 @@ def _marked(told: list[tuple[str, str, datetime | None, bool]]) -> list[Station]
 def outstanding(standing: RequestStanding) -> list[str]:
     """Say what keeps a request open, each in a sentence of its own."""
     asked = standing.request
+    if asked.kind != RequestKind.ERASURE:
+        return [] if asked.verified_at else [words.UNVERIFIED]
     if asked.verified_at is None:
-        return ["We do not know yet that it was you who asked. Nothing is erased before we do."]
+        return [f"{words.UNVERIFIED} Nothing is erased before we do."]
     if asked.planned_at is None:
         return ["The plan: which data sets and which models are concerned. It follows by itself."]
     parts = [_dataset(each) for each in standing.steps]

@@ -1,13 +1,17 @@
 """What people type and press, parsed."""
 
 import re
+from collections.abc import Collection
+from typing import Any, cast
 from uuid import uuid4
 
 from django import forms
 
 from consent import identifiers
 from consent.identifiers import EMAIL, MAX_LENGTH, IdentifierMalformedError
+from consent.models import RequestKind
 from consent.rules import DecisionKind
+from governance.models import Purpose
 
 _SPACING = re.compile(r"[\s\-]+")
 
@@ -49,6 +53,39 @@ class DecisionForm(forms.Form):
     kind = forms.ChoiceField(choices=[(each.value, each.value) for each in DecisionKind])
     notice = forms.UUIDField(required=False)
     key = forms.UUIDField()
+
+
+class RightForm(forms.Form):
+    """One press on the page of rights; ``key`` makes a second press the same request.
+
+    Deletion has a page of its own, so it is not among the kinds.
+    """
+
+    kind = forms.ChoiceField(
+        choices=[each for each in RequestKind.choices if each[0] != RequestKind.ERASURE]
+    )
+    key = forms.UUIDField()
+    details = forms.CharField(required=False, max_length=4000)
+    purposes = forms.MultipleChoiceField(required=False)
+
+    def __init__(self, *args: Any, purposes: Collection[Purpose], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._known = {each.key: each for each in purposes}
+        field = cast("forms.MultipleChoiceField", self.fields["purposes"])
+        field.choices = [(key, key) for key in self._known]
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for what only some kinds need, and drop it from the others."""
+        said: dict[str, Any] = super().clean() or {}
+        kind = said.get("kind")
+        chosen = [self._known[key] for key in said.get("purposes", [])]
+        if kind == RequestKind.RECTIFICATION and not said.get("details"):
+            self.add_error("details", "Please say what is wrong, and what would be right.")
+        if kind == RequestKind.OBJECTION and not chosen and "purposes" not in self.errors:
+            self.add_error("purposes", "Please choose at least one use.")
+        said["details"] = said.get("details", "") if kind == RequestKind.RECTIFICATION else ""
+        said["purposes"] = chosen if kind == RequestKind.OBJECTION else None
+        return said
 
 
 class ErasureForm(forms.Form):

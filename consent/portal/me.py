@@ -11,13 +11,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from consent.models import NoticeVersion, RequestKind, Subject
+from consent.models import NoticeVersion, Subject
 from consent.portal import prose, visits, words
 from consent.portal.forms import DecisionForm
 from consent.portal.pages import personal, shown
+from consent.portal.rights import lines as asked_lines
 from consent.portal.visits import Visitor
 from consent.rules import NO, DecisionKind, Standing
-from consent.selectors import portal
+from consent.selectors import portal, restrictions
 from consent.selectors.portal import ModelUse, Position
 from consent.services import decisions
 from governance.errors import ColophonError
@@ -78,11 +79,9 @@ def overview(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         "left": [each for each in held if each.until is not None],
         "made": [_made(each) for each in portal.model_uses(subject)] if subject else [],
         "lines": lines,
-        "requests": [
-            (each, words.REQUEST[RequestKind(each.request.kind)], words.STATE[each.state])
-            for each in asked
-        ],
+        "requests": asked_lines(asked),
         "under_way": under_way,
+        "restriction": restrictions.unlifted(subject) if subject else None,
         "pending": not transparency.pending().nothing,
         "certainties": list(words.CERTAINTY.values()),
     }

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from consent.models import ErasureStep, Remediation, RequestKind
+from consent.models import ErasureStep, Remediation, RequestKind, Restriction
 from consent.rules import DecisionKind, Standing
 from consent.selectors.requests import RequestState
+from consent.selectors.requests import Standing as RequestStanding
 from governance.models import LegalBasis
 from lineage.openlineage import RunState
 from lineage.selectors.transparency import Certainty
@@ -91,6 +92,7 @@ RUN = {
 
 REQUEST = {
     RequestKind.ACCESS: "Request for a copy of your data",
+    RequestKind.RECTIFICATION: "Request to put your data right",
     RequestKind.ERASURE: "Request for deletion",
     RequestKind.RESTRICTION: "Request to restrict the use of your data",
     RequestKind.PORTABILITY: "Request to take your data elsewhere",
@@ -104,6 +106,50 @@ STATE = {
     RequestState.ERASING: "your data is being erased",
     RequestState.VERIFYING: "erased, something is still outstanding",
     RequestState.COMPLETED: "complete",
+    RequestState.JOINED: "joined to your earlier request",
+}
+UNVERIFIED = (
+    "We do not know yet that it was you who asked. You can confirm it: sign in, and ask again."
+)
+VERIFIED = {
+    RequestKind.ACCESS: "being prepared",
+    RequestKind.PORTABILITY: "being prepared",
+    RequestKind.RECTIFICATION: "a person is looking at it",
+}
+
+
+def state_of(standing: RequestStanding) -> str:
+    """Say where a request stands."""
+    restriction = standing.restriction
+    if restriction is not None:
+        return "lifted" if restriction.until else "in force"
+    kind = RequestKind(standing.request.kind)
+    if standing.state is RequestState.VERIFIED:
+        return VERIFIED.get(kind, STATE[standing.state])
+    return STATE[standing.state]
+
+
+ANSWER = {
+    RequestKind.ACCESS: (
+        "Prepared", "Everything that is on record about you is put together for you."
+    ),
+    RequestKind.PORTABILITY: (
+        "Prepared", "What you gave us is put together so that a machine can read it."
+    ),
+    RequestKind.RECTIFICATION: (
+        "Looked at", "A person looks at what you say is wrong, and puts it right."
+    ),
+    RequestKind.OBJECTION: (
+        "Objected", "Whoever asks from then on whether your data may be used for it is told no."
+    ),
+    RequestKind.RESTRICTION: (
+        "In force", "Your data is kept, and may be used for nothing."
+    ),
+}  # fmt: skip
+
+LIFTED = {
+    Restriction.LiftedBy.PERSON: "You lifted it. What you allow counts again.",
+    Restriction.LiftedBy.OPERATOR: "We lifted it. What you allow counts again.",
 }
 
 STEP_OUTCOME = {

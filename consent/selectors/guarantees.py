@@ -83,12 +83,29 @@ class NotMaskedError(ColophonError):
 def ground(kind: MeasureKind, subject: Subject, made: ModelVersion) -> dict[str, Any]:
     """Return what an exemption of a kind rests on, or raise why it does not hold."""
     frozen = _known_in_full(made)
-    use = uses.use_of(subject, made)
+    ways = _Ways.of(uses.uses_of(subject, made), made)
     if kind == MeasureKind.EXEMPT_GUARANTEE:
-        return _guarantee(use, frozen) if use else {"trainings": [], "budgets": []}
-    if kind == MeasureKind.EXEMPT_MASKED and use:
-        return _masked(use, frozen)
+        return _guarantee(ways, frozen) if ways else {"trainings": [], "budgets": []}
+    if kind == MeasureKind.EXEMPT_MASKED and ways:
+        return _masked(ways, frozen)
     return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """Every step from a model version up to what holds the person, by whichever of their rows."""
+
+    made: ModelVersion
+    steps: frozenset[tuple[int, int]]
+    held: frozenset[int]
+
+    @classmethod
+    def of(cls, found: Collection[uses.Use], made: ModelVersion) -> "_Ways | None":
+        """Put the ways of all rows together; nothing if no row's data is in the model."""
+        if not found:
+            return None
+        steps = frozenset(step for use in found for step in use.steps())
+        return cls(made, steps, frozenset().union(*(use.held for use in found)))
 
 
 def _known_in_full(made: ModelVersion) -> Provenance:
@@ -101,8 +118,8 @@ def _known_in_full(made: ModelVersion) -> Provenance:
     return frozen
 
 
-def _masked(use: uses.Use, frozen: Provenance) -> dict[str, Any]:
-    held = {parent for _, parent in use.steps()} & use.held
+def _masked(ways: _Ways, frozen: Provenance) -> dict[str, Any]:
+    held = {parent for _, parent in ways.steps} & ways.held
     sources = BitMap(walk.datasets_of(held).values())
     masked = BitMap.deserialize(bytes(frozen.masked)) if frozen.masked else BitMap()
     if not held or not sources <= masked:
@@ -118,15 +135,15 @@ class _Reach:
     trainings: dict[int, Noise] = field(default_factory=dict)
 
 
-def _guarantee(use: uses.Use, frozen: Provenance) -> dict[str, Any]:
-    graph = _Graph(use.steps())
-    reach = graph.reach(use.held)
-    if use.model_version.version_id in reach.bare:
+def _guarantee(ways: _Ways, frozen: Provenance) -> dict[str, Any]:
+    graph = _Graph(ways.steps)
+    reach = graph.reach(ways.held)
+    if ways.made.version_id in reach.bare:
         if graph.other_units:
             raise UnitNotPersonError("a training on the way hides less than a whole person")
         raise NotPrivateError("a way to the model passes no differentially private training")
     noises = tuple(reach.trainings[run] for run in sorted(reach.trainings))
-    datasets = {*BitMap.deserialize(bytes(frozen.datasets)), use.model_version.version.dataset_id}
+    datasets = {*BitMap.deserialize(bytes(frozen.datasets)), ways.made.version.dataset_id}
     budgets = _budgets(graph.purposes(reach.trainings), datasets, timezone.now())
     if not budgets:
         raise NoBudgetError("no policy in force says how much such a training may leak")

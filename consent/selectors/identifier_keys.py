@@ -4,7 +4,7 @@ Version 1 digests an identifier, and each further one the digest of the one befo
 being moved up, a person is known by the newest version or by the one before it.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -33,19 +33,11 @@ class Digests:
         """Everything to look for; the place modulo the length says which identifier it is."""
         return [*self.newest, *self.before]
 
-    def chunks(self, size: int) -> Iterator["Digests"]:
-        """Cut into parts, in order."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            yield Digests(self.newest[part], self.before[part])
-
-    def without(self, known: Container[bytes]) -> "Digests":
-        """Leave out those of which the newest digest is known."""
-        if not self.before:
-            return Digests([each for each in self.newest if each not in known])
-        pairs = zip(self.newest, self.before, strict=True)
-        kept = [pair for pair in pairs if pair[0] not in known]
-        return Digests([newest for newest, _ in kept], [before for _, before in kept])
+    def of(self, places: Iterable[int]) -> "Digests":
+        """Return those at some places, in order."""
+        at = list(places)
+        kept = [self.newest[n] for n in at]
+        return Digests(kept, [self.before[n] for n in at] if self.before else ())
 
 
 @dataclass(frozen=True, slots=True)

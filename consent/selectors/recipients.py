@@ -21,6 +21,7 @@ from consent.models import (
     Subject,
 )
 from consent.selectors import membership
+from consent.selectors.persons import rows_of
 from governance.crypto import keyed_digest
 from governance.errors import NotFoundError
 from governance.keys import organisation_key, secret_for
@@ -133,16 +134,21 @@ def notified(found: "QuerySet[RecipientNotice] | list[RecipientNotice]") -> list
     return [Notified(each, last.get(each.pk)) for each in rows]
 
 
+def unanswered() -> "QuerySet[RecipientNotice]":
+    """Return the notices that have not ended."""
+    return RecipientNotice.objects.filter(~Exists(_end_of()))
+
+
 def untold(subject: Subject) -> "QuerySet[RecipientNotice]":
     """Return the notices about a person that have neither arrived nor been settled.
 
     As long as there is one, the identifiers in it cannot be destroyed.
     """
-    return _untold().filter(request__subject=subject)
+    return _untold().filter(request__subject__in=rows_of(subject))
 
 
 def somebody_untold(subject: str) -> Exists:
-    """Return the same as a condition on rows that name the person in the column ``subject``."""
+    """Return the same as a condition on rows that name one of a person's rows in ``subject``."""
     return Exists(_untold().filter(request__subject=OuterRef(subject)))
 
 
@@ -156,6 +162,7 @@ def to_tell() -> "QuerySet[RecipientNotice]":
     """Return the notices that can be claimed now, the requests due first at the front."""
     free = Q(lease_until=None) | Q(lease_until__lt=Now())
     waiting = RecipientNotice.objects.filter(free, delivered_at=None, gave_up_at=None)
+    waiting = waiting.filter(request__refused_at=None)
     return waiting.filter(retry_at__lte=Now()).order_by("request__due_at", "pk")
 
 
@@ -223,4 +230,5 @@ def _end_of() -> "QuerySet[NoticeAnswer]":
 
 
 def _untold() -> "QuerySet[RecipientNotice]":
-    return RecipientNotice.objects.filter(~Exists(_end_of()), delivered_at=None)
+    open_ones = RecipientNotice.objects.filter(request__refused_at=None, delivered_at=None)
+    return open_ones.filter(~Exists(_end_of()))

@@ -250,7 +250,11 @@ def to_escalate(limit: int) -> dict[int, Escalation.Kind]:
     delay = Case(
         When(overdue, then=Value(kinds.OVERDUE.value)), default=Value(kinds.DUE_SOON.value)
     )
-    late = open_now().annotate(due=Least("due_at", "request__due_at"), delay=delay)
+    late = (
+        open_now()
+        .filter(request__refused_at=None)
+        .annotate(due=Least("due_at", "request__due_at"), delay=delay)
+    )
     untold = late.filter(overdue | soon, ~Exists(told.filter(kind=OuterRef("delay"))))
     found = untold.order_by("due", "pk").values_list("pk", "delay")[:limit]
     return {pk: kinds(which) for pk, which in found}

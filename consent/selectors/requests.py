@@ -4,11 +4,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from consent.models import ErasureStep, RequestKind, RightsRequest
+from consent import deadlines
+from consent.deadlines import Law, Pause
+from consent.models import (
+    AccessPackage,
+    ErasureStep,
+    RequestKind,
+    Restriction,
+    RightsRequest,
+)
 from consent.selectors import recipients, remedies
 from consent.selectors.recipients import Notified
 from consent.selectors.remedies import Remedied
@@ -17,7 +28,7 @@ from lineage.models import Provenance
 
 
 class RequestState(StrEnum):
-    """The stations of a request."""
+    """The stations of a request; one that was joined to another has those of the other."""
 
     RECEIVED = "received"
     VERIFIED = "verified"
@@ -25,6 +36,16 @@ class RequestState(StrEnum):
     ERASING = "erasing"
     VERIFYING = "verifying"
     COMPLETED = "completed"
+    JOINED = "joined"
+
+
+ENDED = frozenset({RequestState.COMPLETED, RequestState.REFUSED, RequestState.JOINED})
+
+WAITS_FOR = {
+    RequestKind.ACCESS: "the copy: is being prepared",
+    RequestKind.PORTABILITY: "the copy: is being prepared",
+    RequestKind.RECTIFICATION: "the correction: waits for a person",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +58,41 @@ class Standing:
     notices: list[Notified] = field(default_factory=list)
 
     @property
+    def copy(self) -> AccessPackage | None:
+        """Return the copy of their data that was made for the person, if one was."""
+        return AccessPackage.objects.filter(request=self.request).first()
+
+    @property
     def state(self) -> RequestState:
-        """Return the state: complete only when each part has a terminal outcome."""
+        """Return the state: complete only when answered, or each part has a terminal outcome.
+
+        ``with_state`` says the same of many.
+        """
         request = self.request
+        if request.duplicate_of_id is not None:
+            return RequestState.JOINED
         if request.refused_at is not None:
             return RequestState.REFUSED
+        if request.answered_at is not None:
+            return RequestState.COMPLETED
         if request.planned_at is None:
             return RequestState.VERIFIED if request.verified_at else RequestState.RECEIVED
         if any(step.state != ErasureStep.State.DONE for step in self.steps):
             return RequestState.ERASING
-        return RequestState.VERIFYING if self.outstanding else RequestState.COMPLETED
+        return RequestState.VERIFYING if self._parts() else RequestState.COMPLETED
 
     @property
     def outstanding(self) -> list[str]:
         """Say what is still to be done, one line each, by the names of data sets and models."""
+        if self.state in ENDED:
+            return []
+        kind = RequestKind(self.request.kind)
+        if kind is RequestKind.ERASURE:
+            return self._parts()
+        identity = [] if self.request.verified_at else ["the identity: is not confirmed yet"]
+        return [*identity, WAITS_FOR[kind]]
+
+    def _parts(self) -> list[str]:
         steps = [
             f"data set {step.dataset}: {step.code or step.state}"
             for step in self.steps
@@ -75,20 +117,76 @@ class Standing:
         """Return when the last part ended, if all have."""
         if self.state != RequestState.COMPLETED:
             return None
+        if self.request.answered_at is not None:
+            return self.request.answered_at
         ends = [step.finished_at for step in self.steps]
         ends += [each.closed_at for each in self.remediations]
         ends += [each.ended_at for each in self.notices]
         ends += [self.request.forgotten_at, self.request.planned_at]
         return max(end for end in ends if end is not None)
 
+    @property
+    def confirm_by(self) -> datetime | None:
+        """Return by when the law wants receipt confirmed, if it does."""
+        request = self.request
+        return deadlines.confirm_by(Law(request.law), request.received_at, zone=zone())
+
+    @property
+    def paused_since(self) -> datetime | None:
+        """Return since when the clock stands still, if it does."""
+        return self.request.pauses.filter(until=None).values_list("since", flat=True).first()
+
+    @property
+    def overdue(self) -> bool:
+        """Say whether it is open, its clock runs, and its time is up."""
+        late = self.request.due_at < timezone.now() and self.state not in ENDED
+        return late and self.paused_since is None
+
+    @property
+    def restriction(self) -> Restriction | None:
+        """Return what the request restricts or restricted, if it is one for that."""
+        return Restriction.objects.filter(request=self.request).first()
+
+
+def zone() -> ZoneInfo:
+    """Return the place whose days and months count."""
+    return ZoneInfo(settings.COLOPHON_LEGAL_ZONE)
+
+
+def due_if_asked(at: datetime, law: Law | None = None) -> datetime:
+    """Return by when a request would have to be done that is received at an instant."""
+    return deadlines.due(law or Law(settings.COLOPHON_LAW), at, zone=zone())
+
+
+def due_at(request: RightsRequest) -> datetime:
+    """Return by when the law wants it done, as it follows from the facts about a request."""
+    ended = request.pauses.filter(until__isnull=False).values_list("since", "until")
+    return deadlines.due(
+        Law(request.law), request.received_at, extended=request.extended_at is not None,
+        pauses=[Pause(since, until) for since, until in ended if until is not None],
+        zone=zone(),
+    )  # fmt: skip
+
 
 def standing(uuid: UUID) -> Standing:
     """Return a request and where it stands, or raise `NotFoundError`."""
+    found = RightsRequest.objects.select_related("subject", "duplicate_of")
     try:
-        request = RightsRequest.objects.select_related("subject").get(uuid=uuid)
+        request = found.get(uuid=uuid)
     except RightsRequest.DoesNotExist:
         raise NotFoundError("no such request is known") from None
     return standing_of(request)
+
+
+def erasure(uuid: UUID) -> Standing:
+    """Return an erasure, or raise `NotFoundError`: nothing else has a certificate.
+
+    Of one that was joined to another, it is the other that is carried out.
+    """
+    found = standing(uuid)
+    if found.request.kind != RequestKind.ERASURE:
+        raise NotFoundError("only an erasure has a certificate")
+    return found if found.request.duplicate_of is None else standing_of(found.request.duplicate_of)
 
 
 def standing_of(request: RightsRequest) -> Standing:
@@ -101,8 +199,9 @@ def standing_of(request: RightsRequest) -> Standing:
 def to_plan() -> "QuerySet[RightsRequest]":
     """Return verified erasures that have no plan yet, those due first at the front."""
     waiting = RightsRequest.objects.filter(
-        kind=RequestKind.ERASURE, verified_at__isnull=False, planned_at=None, refused_at=None
-    )
+        kind=RequestKind.ERASURE, verified_at__isnull=False, planned_at=None, refused_at=None,
+        duplicate_of=None,
+    )  # fmt: skip
     return waiting.order_by("due_at", "pk")
 
 
@@ -134,7 +233,9 @@ def to_observe() -> "QuerySet[RightsRequest]":
     finished = ErasureStep.objects.filter(
         request=OuterRef("pk"), finished_at__gt=OuterRef("observed_at")
     )
-    planned = RightsRequest.objects.filter(kind=RequestKind.ERASURE, planned_at__isnull=False)
+    planned = RightsRequest.objects.filter(
+        kind=RequestKind.ERASURE, planned_at__isnull=False, refused_at=None, duplicate_of=None
+    )
     # A measure that ends opens again what was complete.
     moved = Q(pk__in=remedies.to_tell().values("request_id"))
     open_now = planned.filter(Q(completion_recorded_at=None) | moved)

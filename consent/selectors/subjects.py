@@ -4,14 +4,18 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+import numpy as np
 from django.db import connection
 from django.db.models import QuerySet
+from numpy.typing import NDArray
 
 from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
 from consent.selectors.identifier_keys import Digests, Keys, steadily
 from governance.crypto import SealingKey
 from governance.errors import ColophonError, NotFoundError
 from governance.keys import subject_wrapping_key
+
+_PLACED = np.dtype([("n", ">i4"), ("key", ">i8")])
 
 
 class SubjectErasedError(ColophonError):
@@ -47,11 +51,11 @@ def by_identifier(scheme: str, value: str) -> Subject | None:
     return steadily(look)
 
 
-def by_digests(scheme: str, digests: Digests) -> dict[bytes, int]:
-    """Return the key of each person that one of the digests stands for, by the newest digest."""
-    return _found(
+def by_digests(scheme: str, digests: Digests) -> NDArray[np.int64]:
+    """Return the key of the person that each digest stands for, in order; 0 for nobody."""
+    return _keys(
         """
-        SELECT asked.n, i.subject_id
+        SELECT string_agg(int4send(asked.n) || int8send(i.subject_id), ''::bytea)
           FROM asked
           JOIN consent_subjectidentifier i ON i.digest = asked.digest AND i.scheme = %(scheme)s
         """,
@@ -62,9 +66,9 @@ def by_digests(scheme: str, digests: Digests) -> dict[bytes, int]:
 
 def buried(scheme: str, digests: Digests) -> dict[bytes, int]:
     """Return the tombstone of each that was erased and not registered again, by newest digest."""
-    return _found(
+    stones = _keys(
         """
-        SELECT asked.n, t.id
+        SELECT string_agg(int4send(asked.n) || int8send(t.id), ''::bytea)
           FROM asked
           JOIN consent_tombstone t ON t.digest = asked.digest AND t.scheme = %(scheme)s
          WHERE NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i
@@ -73,6 +77,7 @@ def buried(scheme: str, digests: Digests) -> dict[bytes, int]:
         scheme,
         digests,
     )
+    return {digest: int(key) for digest, key in zip(digests.newest, stones, strict=True) if key}
 
 
 def erased_at(scheme: str, value: str) -> datetime | None:
@@ -86,13 +91,17 @@ def erased_at(scheme: str, value: str) -> datetime | None:
     return steadily(look)
 
 
-def _found(query: str, scheme: str, digests: Digests) -> dict[bytes, int]:
-    """Run a query on digests ``asked`` for: ``n``, ``digest``, and the other one of the same."""
+def _keys(query: str, scheme: str, digests: Digests) -> NDArray[np.int64]:
+    """Return the key that a query on those ``asked`` for finds for each, in order; 0 for none.
+
+    ``asked`` has ``n``, ``digest``, and the other one of the same identifier. All of them go as
+    one value and come back as one: a parameter or a row each would cost more than finding them.
+    """
+    keys = np.zeros(len(digests), dtype=np.int64)
     if not digests:
-        return {}
+        return keys
     everything = digests.all
     with connection.cursor() as cursor:
-        # One value with all of them: a parameter each would cost more than finding them.
         cursor.execute(
             f"""
             WITH asked AS (
@@ -107,7 +116,9 @@ def _found(query: str, scheme: str, digests: Digests) -> dict[bytes, int]:
                 "scheme": scheme,
             },
         )  # fmt: skip
-        return {digests.newest[n % len(digests)]: found for n, found in cursor.fetchall()}
+        placed = np.frombuffer(bytes(cursor.fetchone()[0] or b""), dtype=_PLACED)
+    keys[placed["n"] % len(digests)] = placed["key"]
+    return keys
 
 
 def key_of(subject: Subject) -> SealingKey:
@@ -141,11 +152,11 @@ def value_of(subject: Subject, key: SealingKey, row: SubjectIdentifier) -> bytes
     return key.open(bytes(row.value_sealed or b""), place)
 
 
-def schemes_of(subject: Subject) -> frozenset[str]:
-    """Return the schemes by which the person is known, or was until erased."""
-    if subject.erased_schemes is not None:
-        return frozenset(subject.erased_schemes)
-    return frozenset(subject.identifiers.values_list("scheme", flat=True))
+def schemes_of(rows: Collection[int]) -> frozenset[str]:
+    """Return the schemes by which the person of some rows is known, or was until erased."""
+    named = SubjectIdentifier.objects.filter(subject_id__in=rows).values_list("scheme", flat=True)
+    gone = erased(rows).values_list("erased_schemes", flat=True)
+    return frozenset(named).union(*(each or () for each in gone))
 
 
 def erased(people: Collection[int] | None = None) -> "QuerySet[Subject]":

@@ -21,18 +21,13 @@ from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
 from consent.selectors.identifier_keys import digests_at, moved_up
+from consent.selectors.persons import several
 from consent.services import stays
-from consent.services.claims import (
-    Batch,
-    LostClaimError,
-    claim,
-    kept_alive,
-    put_off,
-    remember_located,
-)
+from consent.services.claims import Batch, claim, kept_alive, put_off, remember_located
+from consent.services.leases import LostClaimError
+from consent.services.places import place_of
 from consent.services.requests import Told, record_many
 from governance.models import Dataset, Storage
-from governance.selectors.registry import address_of
 from lineage.services.versions import record_erasure
 
 logger = logging.getLogger(__name__)
@@ -45,18 +40,6 @@ class RowsRemainError(ConnectorError):
 
     code = "rows_remain"
     retryable = True
-
-
-class NoStorageError(ConnectorError):
-    """Nobody has said where the data set lies."""
-
-    code = "no_storage"
-
-
-class StorageDisabledError(ConnectorError):
-    """An operator has switched the storage off."""
-
-    code = "storage_disabled"
 
 
 class IdentifierMissingError(ConnectorError):
@@ -125,8 +108,10 @@ def _most_together(dataset: Dataset) -> int:
 
 def _erase(batch: Batch, dataset: Dataset) -> int:
     steps = batch.steps()
-    place = _place(dataset, steps)
-    wanted, unknown = _people(steps, dataset.subject_scheme)
+    # The name of one step makes a repetition recognisable; a batch has none.
+    place = place_of(dataset, step=str(steps[0].uuid) if len(steps) == 1 else "")
+    rows = _rows(steps)
+    wanted, unknown = _people(rows, dataset.subject_scheme)
     if unknown and place.kind != Storage.Kind.MANUAL:
         error = IdentifierMissingError(
             f"the person is not known by {dataset.subject_scheme}: add it, or settle it by hand"
@@ -144,28 +129,23 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         remaining = _read(connector, place, dataset.subject_scheme, wanted).rows
         reason = "rows are still there after erasing: it is tried again"
         put_off(batch.only(remaining), RowsRemainError.code, reason, retryable=True)
-    return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased)
+    return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased, rows)
 
 
-def _place(dataset: Dataset, steps: Collection[ErasureStep]) -> Place:
-    storage = dataset.storage
-    by_hand = storage is not None and storage.kind == Storage.Kind.MANUAL
-    if storage is None or not (dataset.subject_column or by_hand):
-        raise NoStorageError("register the storage and the subject column, or settle it by hand")
-    if not storage.enabled:
-        raise StorageDisabledError("the storage is switched off: switch it on again")
-    return Place(
-        storage.kind, address_of(storage), dataset.location, dataset.subject_column,
-        options=dataset.erasure_options,
-        step=str(next(iter(steps)).uuid) if len(steps) == 1 else "",
-    )  # fmt: skip
+def _rows(steps: Collection[ErasureStep]) -> dict[int, BitMap]:
+    """Return of each step all rows of the person, the request's own among them."""
+    people = several({step.request.subject_id for step in steps})
+    of = {row: person for person in people for row in person}
+    subjects = ((step.pk, step.request.subject_id) for step in steps)
+    return {pk: of.get(subject, BitMap([subject])) for pk, subject in subjects}
 
 
-def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[Wanted, set[int]]:
+def _people(rows: Mapping[int, BitMap], scheme: str) -> tuple[Wanted, set[int]]:
     """Return whose digest is looked for by which steps, and the steps that have none."""
     of: defaultdict[int, set[int]] = defaultdict(set)
-    for step in steps:
-        of[step.request.subject_id].add(step.pk)
+    for step, person in rows.items():
+        for row in person:
+            of[row].add(step)
     found = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
     known = list(found.values_list("digest", "key_version", "subject_id"))
     newest = max((version for _, version, _ in known), default=1)
@@ -173,8 +153,7 @@ def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[Wanted, set[in
     for kept, version, subject in known:
         [digest] = moved_up([bytes(kept)], version, newest)
         wanted[digest] |= of[subject]
-    unknown = {step.pk for step in steps}.difference(*wanted.values())
-    return Wanted(newest, dict(wanted)), unknown
+    return Wanted(newest, dict(wanted)), set(rows).difference(*wanted.values())
 
 
 def _read(connector: Connector, place: Place, scheme: str, wanted: Wanted) -> Reading:
@@ -195,8 +174,11 @@ def _read(connector: Connector, place: Place, scheme: str, wanted: Wanted) -> Re
 
 
 @transaction.atomic
-def _finish(batch: Batch, erased: Erased) -> int:
-    """Write outcomes, new version, memberships and ledger together, for what is still ours."""
+def _finish(batch: Batch, erased: Erased, rows: Mapping[int, BitMap]) -> int:
+    """Write outcomes, new version, memberships and ledger together, for what is still ours.
+
+    ``rows`` are those that were looked for, whoever has been merged or parted since.
+    """
     if not batch.tokens:
         return 0
     now = timezone.now()
@@ -217,7 +199,11 @@ def _finish(batch: Batch, erased: Erased) -> int:
     version = record_erasure(dataset_id=batch.dataset_id, at=now)
     done = ErasureStep.objects.filter(pk__in=batch.tokens)
     done.update(version=version)
-    leaving = BitMap(done.values_list("request__subject_id", flat=True))
+    joined = [pk for pk in batch.tokens if len(rows[pk]) > 1]
+    for step in done.filter(pk__in=joined).select_related("request"):
+        step.others = list(rows[step.pk] - BitMap([step.request.subject_id]))
+        step.save(update_fields=["others"])
+    leaving = BitMap.union(*(rows[pk] for pk in batch.tokens))
     stays.end(dataset_id=batch.dataset_id, people=leaving, version=version)
     _into_ledger(batch, made)
     return len(batch.tokens)

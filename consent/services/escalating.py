@@ -4,7 +4,7 @@ from django.db import transaction
 
 from consent.models import Escalation, Remediation
 from consent.selectors import remedies
-from consent.services.requests import record
+from consent.services.telling import record
 from governance.models import WebhookKind
 from governance.services import webhooks
 

@@ -4,32 +4,30 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from consent.models import ErasureStep, RightsRequest, Subject
+from consent.models import ErasureStep, RightsRequest
 from consent.selectors import recipients
 from consent.services import notifying, subjects
-from consent.services.requests import record
+from consent.services.telling import record
 
 
 @transaction.atomic
 def forget(*, request_id: int) -> bool:
-    """Destroy the person's key once nothing of theirs is left to erase; say whether this did.
+    """Destroy the person's keys once nothing of theirs is left to erase; say whether this did.
 
-    Recipients are told who it is by what the key opens, so none may be left to be told.
+    Recipients are told who it is by what the keys open, so none may be left to be told.
     """
     early = _due(RightsRequest.objects.all(), request_id)
     if early is None or recipients.untold(early.subject).exists():
         return False
     # Before any row is held, so that nobody who has this waits for us while we wait for it.
     subjects.hold_people(shared=False)
-    due = _due(RightsRequest.objects.select_for_update(), request_id)
+    due = _due(RightsRequest.objects.select_for_update(of=("self",)), request_id)
     if due is None:
         return False
     notifying.open_for(due)
     if recipients.untold(due.subject).exists():
         return False
-    subject = Subject.objects.select_for_update().get(pk=due.subject_id)
-    if subject.erased_at is None:
-        subjects.forget(subject=subject)
+    subjects.forget(subject=due.subject)
     due.forgotten_at = timezone.now()
     due.save(update_fields=["forgotten_at"])
     record(due, "subject.forgotten", {})
@@ -38,7 +36,7 @@ def forget(*, request_id: int) -> bool:
 
 def _due(requests: "QuerySet[RightsRequest]", request_id: int) -> RightsRequest | None:
     waiting = requests.select_related("subject").filter(
-        pk=request_id, planned_at__isnull=False, forgotten_at=None
+        pk=request_id, planned_at__isnull=False, forgotten_at=None, refused_at=None
     )
     found = waiting.first()
     if found is None or found.steps.exclude(state=ErasureStep.State.DONE).exists():

@@ -58,6 +58,15 @@ class Loaded:
     repeated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How many rows were staged, how many people they name, and by which versions of the key."""
+
+    rows: int
+    people: int
+    keys: Keys
+
+
 @transaction.atomic
 def load(
     *,
@@ -78,23 +87,56 @@ def load(
     `consent.manifests`, and `IdentifierMalformedError`.
     """
     column, scheme = _column(dataset, form, column), _scheme(dataset, scheme)
-    staged = staging.stage(manifests.named(form, body, column=column), scheme)
+    key = current().oldest
+    digests = staging.digested(manifests.named(form, body, column=column), scheme, key)
+    return settle(
+        hold(staging.stage(digests, key), dataset), dataset=dataset, version=version, mode=mode,
+        scheme=scheme, column=column, digest=body.digest, client=client,
+    )  # fmt: skip
+
+
+def hold(staged: staging.Staged, dataset: Dataset) -> Named:
+    """Name who was staged, and let nobody move people in a data set until the transaction ends.
+
+    Nor is anybody forgotten, or another version of the key introduced.
+    """
     hold_people(shared=True)
     keys = current()
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    return Named(staged.rows, staging.name(staged, keys), keys)
+
+
+def settle(
+    named: Named,
+    *,
+    dataset: Dataset,
+    version: DatasetVersion,
+    mode: Manifest.Mode,
+    scheme: str,
+    column: str,
+    digest: bytes,
+    client: ApiClient | None,
+) -> Loaded:
+    """Take those who are named as the manifest of a version; ``digest`` names its content."""
     facts = {"version": version, "mode": mode, "scheme": scheme, "column": column}
-    before = Manifest.objects.filter(**facts, digest=body.digest).first()
+    before = Manifest.objects.filter(**facts, digest=digest).first()
     if before is not None:
         return Loaded(before, repeated=True)
     _refuse_disorder(version, mode)
     manifest = Manifest.objects.create(
-        **facts, dataset=dataset, digest=body.digest,
-        rows=staged.rows, people=staging.name(staged, keys), received_from=client,
+        **facts, dataset=dataset, digest=digest,
+        rows=named.rows, people=named.people, received_from=client,
     )  # fmt: skip
-    _take(manifest, keys)
+    _take(manifest, named.keys)
     Unweighed.objects.create(manifest=manifest)
     _into_ledger(manifest)
     return Loaded(manifest, repeated=False)
+
+
+def misses_somebody(*, dataset: Dataset, version: DatasetVersion, scheme: str) -> bool:
+    """Say whether somebody is known to be in a version whom nobody named just now."""
+    present = Stays(dataset.pk, version.pk, known.timeline(version)).present()
+    return bool(_known_by(scheme, present - _listed(scheme)))
 
 
 def _column(dataset: Dataset, form: Form, column: str) -> str:

@@ -18,10 +18,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from consent.measures import LEGAL_GROUNDS
-from consent.models import NoticeAnswer, RecipientNotice, RequestKind, RightsRequest
+from consent.models import NoticeAnswer, RecipientNotice, RequestKind, RightsRequest, Subject
 from consent.selectors import recipients as known
 from consent.selectors import subjects
-from consent.services.requests import record
+from consent.selectors.persons import rows_of
+from consent.selectors.request_texts import details_of
+from consent.services.telling import record
 from governance import outbound
 from governance.errors import ColophonError
 from governance.models import ApiClient, Dataset, Model
@@ -31,7 +33,7 @@ from governance.strictjson import MalformedJSONError, loads
 
 TIMEOUT = httpx.Timeout(15.0, connect=5.0)
 MOST_ANSWER = 64 * 1024
-TOLD_OF = frozenset({RequestKind.ERASURE, RequestKind.RESTRICTION})
+TOLD_OF = frozenset({RequestKind.ERASURE, RequestKind.RECTIFICATION, RequestKind.RESTRICTION})
 REFUSALS = (*LEGAL_GROUNDS, "person_not_identified", "own_obligation")
 """Why a recipient may refuse; a closed list, so that no answer brings an identifier back."""
 
@@ -71,9 +73,9 @@ def open_for(request: RightsRequest) -> int:
     It belongs into the caller's transaction. Who received a model only is told of the model; as
     soon as they turn out to hold the person's data, they are told of the person as well. Once the
     person is forgotten nobody can be named any more, and who becomes known as a recipient then is
-    told of models only.
+    told of models only. Nobody is told before it is known that it was the person who asked.
     """
-    if request.kind not in TOLD_OF:
+    if request.kind not in TOLD_OF or request.verified_at is None:
         return 0
     there = set(request.notices.values_list("recipient_id", "names_person"))
     opened = 0
@@ -190,6 +192,7 @@ def _message(notice: RecipientNotice) -> bytes:
         "law": "GDPR Art. 19",
         "asked": notice.request.kind,
         "identifiers": _identifiers(notice) if notice.names_person else [],
+        "details": details_of(notice.request) if notice.names_person else [],
         "datasets": [_name(each) for each in datasets] if notice.names_person else [],
         "models": [
             {**_name(each.dataset), "versions": _versions(notice.request, each)}
@@ -212,13 +215,15 @@ def answer_address(notice: UUID) -> str:
 
 
 def _identifiers(notice: RecipientNotice) -> list[dict[str, str]]:
-    """Unseal the identifiers by which the recipient knows people."""
+    """Unseal the identifiers, on all rows of the person, by which the recipient knows people."""
     wanted = notice.recipient.scheme
-    try:
-        kept = subjects.clear_identifiers(notice.request.subject)
-    except (subjects.SubjectErasedError, subjects.SubjectUnregisteredError):
-        kept = []
-    found = [{"scheme": scheme, "value": value} for scheme, value in kept if scheme == wanted]
+    found = []
+    for row in Subject.objects.filter(pk__in=rows_of(notice.request.subject)).order_by("pk"):
+        try:
+            kept = subjects.clear_identifiers(row)
+        except (subjects.SubjectErasedError, subjects.SubjectUnregisteredError):
+            continue
+        found += [{"scheme": scheme, "value": value} for scheme, value in kept if scheme == wanted]
     if not found:
         raise _CannotTellError("identifier_missing")
     return found

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from consent.models import ErasureStep, RightsRequest, Subject
+from consent.models import ErasureStep, Subject
 from consent.selectors import membership, uses
+from consent.selectors.requests import to_plan
 from consent.services.remediation import open_for
 from consent.services.requests import record
+from consent.services.subjects import hold_people
 from governance.models import Dataset, Model
 from lineage.selectors import ancestry, walk
 from lineage.selectors.transparency import Certainty
@@ -29,12 +31,15 @@ class PlannedStep:
 
 @transaction.atomic
 def plan(*, request_id: int) -> bool:
-    """Write the plan of a verified erasure, once; say whether this call did."""
-    found = RightsRequest.objects.select_for_update().select_related("subject")
-    request = found.filter(planned_at=None, verified_at__isnull=False, refused_at=None)
-    due = request.filter(pk=request_id).first()
+    """Write the plan of a verified erasure, once; say whether this call did.
+
+    It is about all rows of the person, and nobody is merged or parted meanwhile.
+    """
+    found = to_plan().select_for_update(of=("self",)).select_related("subject")
+    due = found.filter(pk=request_id).first()
     if due is None:
         return False
+    hold_people(shared=True)
     steps = planned_steps(due.subject)
     ErasureStep.objects.bulk_create(
         ErasureStep(

@@ -8,9 +8,10 @@ from django.utils import timezone
 
 from consent.models import Remediation, RightsRequest
 from consent.selectors import requests, uses
+from consent.selectors.persons import rows_of
 from consent.selectors.remedies import Remedied
 from consent.services import notifying, remedies
-from consent.services.requests import record
+from consent.services.telling import record
 from governance.models import WebhookKind
 from governance.services import webhooks
 from lineage.models import ModelVersion
@@ -49,6 +50,8 @@ def observe(*, request_id: int) -> int:
     """
     looked_at = timezone.now() - COMMIT_SLACK
     request = RightsRequest.objects.select_for_update().select_related("subject").get(pk=request_id)
+    if request.refused_at is not None:
+        return 0
     changed = open_for(request=request, affected=uses.models_of(request.subject))
     for waiting in requests.standing_of(request).remediations:
         if waiting.closed_at is None:
@@ -99,12 +102,25 @@ def _is_clean(request: RightsRequest, made: ModelVersion) -> bool:
 def _tell_completion(request: RightsRequest) -> None:
     """Tell, once, that nothing is outstanding; or that something is again."""
     if requests.standing_of(request).state is not requests.RequestState.COMPLETED:
-        told = RightsRequest.objects.filter(pk=request.pk, completion_recorded_at__isnull=False)
-        if told.update(completion_recorded_at=None):
-            record(request, "request.reopened", {})
+        _tell_reopening(request)
         return
     untold = RightsRequest.objects.filter(pk=request.pk, completion_recorded_at=None)
     if untold.update(completion_recorded_at=timezone.now()):
         facts = {"request": str(request.uuid)}
         webhooks.announce(kind=WebhookKind.ERASURE_COMPLETED, facts=facts)
         record(request, "request.completed", {})
+
+
+def _tell_reopening(request: RightsRequest) -> None:
+    """Tell, once, that something is outstanding again.
+
+    Where the person has asked anew meanwhile, that request is about the same model versions.
+    """
+    anew = RightsRequest.objects.filter(
+        subject__in=rows_of(request.subject), kind=request.kind, duplicate_of=None,
+        refused_at=None, completion_recorded_at=None,
+    )  # fmt: skip
+    told = RightsRequest.objects.filter(pk=request.pk, completion_recorded_at__isnull=False)
+    if told.exists() and not anew.exists():
+        told.update(completion_recorded_at=None)
+        record(request, "request.reopened", {})

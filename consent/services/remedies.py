@@ -13,7 +13,7 @@ from consent.measures import EXEMPT, ON_TWO_WORDS, MeasureKind
 from consent.models import Remediation, RemediationMeasure, RightsRequest
 from consent.selectors import guarantees, remedies
 from consent.selectors.remedies import Remedied
-from consent.services.requests import record
+from consent.services.telling import record
 from governance.errors import ColophonError
 from governance.models import ApiClient, WebhookKind
 from governance.services import webhooks

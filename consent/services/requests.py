@@ -1,21 +1,55 @@
-"""Open rights requests and settle what only a person can settle."""
+"""Open rights requests, answer them, and settle what only a person can settle."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID, uuid5
 
-from django.db import transaction
+from django.conf import settings
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from consent.deadlines import one_month_after
-from consent.models import ErasureStep, RequestKind, RequestRecord, RightsRequest, Subject
+from consent.deadlines import Law
+from consent.models import AT_ONCE, ErasureStep, RequestKind, RightsRequest, Subject
 from consent.rules import DecisionKind, DecisionSource
-from consent.services import decisions
+from consent.selectors import requests as known
+from consent.selectors.persons import rows_of
+from consent.selectors.request_texts import ANSWER, DETAILS, REASON, sealed
+from consent.selectors.restrictions import unlifted
+from consent.selectors.subjects import SubjectErasedError
+from consent.services import decisions, notifying, restricting
+from consent.services.clock import end_pause
+from consent.services.telling import (
+    RequestEndedError,
+    Told,
+    held,
+    held_open,
+    record,
+    record_many,
+)
 from governance.errors import ColophonError
 from governance.models import LegalBasis, Purpose
-from governance.services import ledger
 from governance.strictjson import JSON
+
+__all__ = [
+    "Told",
+    "answer",
+    "confirm_identity",
+    "correct",
+    "open_erasure",
+    "open_request",
+    "record",
+    "record_many",
+    "settle_step",
+]
+
+# What two callers who open at the same time can break: the later one looks again, and joins.
+_RACES = {
+    "consent_request_key_once",
+    "consent_request_one_open",
+    "consent_restriction_one_in_force",
+}
+_ATTEMPTS = 5
 
 
 class StepSettledError(ColophonError):
@@ -25,35 +59,120 @@ class StepSettledError(ColophonError):
     status: ClassVar[int] = 409
 
 
-@transaction.atomic
-def open_erasure(*, subject: Subject, key: UUID, verified: bool) -> RightsRequest:
-    """Receive an erasure request once; the same key again returns the first.
+class DetailsMissingError(ColophonError):
+    """Nobody can put right what is not named."""
 
-    ``verified`` says that the person's identity is checked, as by signing in. The request takes
-    back every permission at once: the gate must not wait for the erasure.
+    code: ClassVar[str] = "details_missing"
+    status: ClassVar[int] = 422
+
+
+class NotToBeAnsweredError(ColophonError):
+    """Whoever asks is not known yet, or the request ends otherwise than by an answer."""
+
+    code: ClassVar[str] = "request_not_to_be_answered"
+    status: ClassVar[int] = 409
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is asked for; its texts have no repr, so that they cannot end in a log."""
+
+    subject: Subject
+    kind: RequestKind
+    key: UUID
+    verified: bool
+    source: DecisionSource
+    law: Law
+    purposes: Collection[Purpose] | None
+    reason: str = field(repr=False)
+    details: str = field(repr=False)
+
+
+@transaction.atomic
+def open_request(
+    *,
+    subject: Subject,
+    kind: RequestKind,
+    key: UUID,
+    verified: bool,
+    source: DecisionSource = DecisionSource.PERSON,
+    reason: str = "",
+    details: str = "",
+    law: Law | None = None,
+    purposes: Collection[Purpose] | None = None,
+) -> RightsRequest:
+    """Receive a request once; the same key again returns the first.
+
+    ``verified`` says that the person's identity is checked, as by signing in. Whoever asks for
+    somebody else says by which right (``reason``). ``details`` is what is to be put right, and
+    ``purposes`` what is objected to; none means all. A "no" in it counts at once, whoever asks:
+    an erasure takes back every permission, an objection and a restriction are complete with it.
+
+    While a request of the same kind is open, this one is joined to it, and confirms its identity.
+    What is said on one row counts for all rows of the person. Raises `SubjectErasedError`,
+    `SubjectUnregisteredError`, `ReasonMissingError`, `DetailsMissingError` and
+    `IdempotencyKeyReusedError`.
     """
-    now = timezone.now()
-    request, created = RightsRequest.objects.get_or_create(
-        subject=subject,
-        idempotency_key=key,
-        defaults={
-            "kind": RequestKind.ERASURE,
-            "due_at": one_month_after(now),
-            "verified_at": now if verified else None,
-        },
-    )
-    if created:
-        _take_back_every_permission(request)
-        record(request, "request.received", {"kind": request.kind, "verified": verified})
-    return request
+    asked = _Asked(
+        subject=subject, kind=RequestKind(kind), key=key, verified=verified, reason=reason,
+        source=DecisionSource(source), law=Law(law or settings.COLOPHON_LAW), details=details,
+        purposes=purposes,
+    )  # fmt: skip
+    for attempt in range(_ATTEMPTS):
+        found = RightsRequest.objects.filter(subject=subject, idempotency_key=key).first()
+        if found is not None:
+            return _same(found, asked)
+        try:
+            with transaction.atomic():
+                return _opened(asked)
+        except IntegrityError as error:
+            broken = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+            if broken not in _RACES or attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def open_erasure(*, subject: Subject, key: UUID, verified: bool) -> RightsRequest:
+    """Receive the person's own request to be erased, as `open_request` does."""
+    return open_request(subject=subject, kind=RequestKind.ERASURE, key=key, verified=verified)
 
 
 @transaction.atomic
 def confirm_identity(*, request: RightsRequest) -> None:
-    """Note that the person is who they say; the plan follows by itself."""
-    found = RightsRequest.objects.filter(pk=request.pk, verified_at=None)
-    if found.update(verified_at=timezone.now()):
-        record(request, "request.verified", {})
+    """Note that the person is who they say; what follows does so by itself.
+
+    Of a request that was joined to another, it is the other that waited for it. Doing it twice is
+    harmless. Raises `RequestEndedError` where the request was refused.
+    """
+    found = held(request)
+    if found.duplicate_of is not None:
+        found = held(found.duplicate_of)
+    if found.refused_at is not None:
+        raise RequestEndedError("the request was refused")
+    if found.verified_at is None:
+        found.verified_at = timezone.now()
+        found.save(update_fields=["verified_at"])
+        end_pause(found)
+        record(found, "request.verified", {})
+        if found.kind == RequestKind.RESTRICTION:
+            notifying.open_for(found)
+
+
+@transaction.atomic
+def answer(*, request: RightsRequest, facts: Mapping[str, JSON] | None = None) -> None:
+    """Note that the person was given what they asked for: the copy of their data, once.
+
+    It is how whatever prepares the copy completes a request for access or portability, in the
+    transaction in which the copy is there to be fetched; ``facts``, which name nobody, go into
+    the ledger. Raises `NotToBeAnsweredError`, `RequestJoinedError` and `RequestEndedError`.
+    """
+    _answer(request, (RequestKind.ACCESS, RequestKind.PORTABILITY), facts or {})
+
+
+@transaction.atomic
+def correct(*, request: RightsRequest, reason: str) -> None:
+    """Note what a person has put right, or that there was nothing to; raise as `answer` does."""
+    notifying.open_for(_answer(request, (RequestKind.RECTIFICATION,), {}, reason))
 
 
 @transaction.atomic
@@ -69,46 +188,85 @@ def settle_step(*, step: ErasureStep, outcome: ErasureStep.Outcome, code: str, r
     record(step.request, "erasure.settled", {"step": str(step.uuid), "outcome": outcome})
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One thing that happened to a request. The facts name no person, so they stay readable."""
-
-    request: RightsRequest
-    kind: str
-    facts: Mapping[str, JSON]
-
-
-def record(request: RightsRequest, kind: str, facts: Mapping[str, JSON]) -> None:
-    """Tell the ledger, last in a transaction, and remember which record tells it."""
-    record_many([Told(request, kind, facts)])
+def _same(found: RightsRequest, asked: _Asked) -> RightsRequest:
+    if found.kind != asked.kind:
+        raise decisions.IdempotencyKeyReusedError(
+            "this key stands for another request", key=str(asked.key)
+        )
+    return found
 
 
-def record_many(told: Iterable[Told]) -> None:
-    """Tell the ledger of many things at once, in their order."""
-    told = list(told)
-    records = ledger.append_many(
-        [
-            ledger.Happening(
-                kind=each.kind, facts={"request": str(each.request.uuid), **each.facts}
-            )
-            for each in told
-        ]
-    )
-    RequestRecord.objects.bulk_create(
-        RequestRecord(request=each.request, record=record, kind=each.kind)
-        for each, record in zip(told, records, strict=True)
-    )
+def _opened(asked: _Asked) -> RightsRequest:
+    _refuse_unusable(asked)
+    now, first = timezone.now(), _first(asked)
+    done = now if first is None and asked.kind in AT_ONCE else None
+    request = RightsRequest(
+        subject=asked.subject, kind=asked.kind, source=asked.source.value, law=asked.law.value,
+        idempotency_key=asked.key, received_at=now, verified_at=now if asked.verified else None,
+        duplicate_of=first, answered_at=done, completion_recorded_at=done,
+        due_at=first.due_at if first else known.due_if_asked(now, asked.law),
+    )  # fmt: skip
+    request.reason_sealed = sealed(request, REASON, asked.reason)
+    request.details_sealed = sealed(request, DETAILS, asked.details)
+    request.save(force_insert=True)
+    _say_no(request, asked)
+    facts: dict[str, JSON] = {"kind": request.kind, "verified": asked.verified}
+    facts |= {"source": request.source, "law": request.law}
+    if first is not None:
+        record(request, "request.joined", {**facts, "first": str(first.uuid)})
+        if asked.verified:
+            confirm_identity(request=first)
+        return request
+    told = [Told(request, "request.received", facts)]
+    record_many([*told, Told(request, "request.completed", {})] if done else told)
+    if asked.kind is RequestKind.RESTRICTION:
+        notifying.open_for(request)
+    return request
 
 
-def _take_back_every_permission(request: RightsRequest) -> None:
-    for purpose in Purpose.objects.order_by("pk"):
+def _refuse_unusable(asked: _Asked) -> None:
+    if Subject.objects.filter(pk=asked.subject.pk, erased_at__isnull=False).exists():
+        raise SubjectErasedError("the person was erased", subject=str(asked.subject.uuid))
+    if asked.source.needs_reason and not asked.reason.strip():
+        raise decisions.ReasonMissingError("say by which right this is asked for the person")
+    if (asked.kind is RequestKind.RECTIFICATION) != bool(asked.details.strip()):
+        raise DetailsMissingError("say what is wrong, in a rectification and nowhere else")
+
+
+def _first(asked: _Asked) -> RightsRequest | None:
+    """Return the request that this one is joined to, held, if there is one.
+
+    An open one is; of restrictions, one that is in force. What objects anew says something new.
+    """
+    if asked.kind is RequestKind.RESTRICTION:
+        restriction = unlifted(asked.subject)
+        return restriction.request if restriction else None
+    waiting = RightsRequest.objects.filter(
+        subject__in=rows_of(asked.subject), kind=asked.kind,
+        duplicate_of=None, refused_at=None, completion_recorded_at=None,
+    )  # fmt: skip
+    return waiting.select_for_update(no_key=True).first()
+
+
+def _say_no(request: RightsRequest, asked: _Asked) -> None:
+    """Do what must not wait: the gate answers by it from now on."""
+    if asked.kind is RequestKind.RESTRICTION:
+        if request.duplicate_of_id is None:
+            restricting.begin(request, since=request.received_at)
+        return
+    if asked.kind not in {RequestKind.ERASURE, RequestKind.OBJECTION}:
+        return
+    every = Purpose.objects.order_by("pk") if asked.purposes is None else asked.purposes
+    withdrawn = asked.kind is RequestKind.ERASURE
+    for purpose in every:
         by_consent = purpose.legal_basis == LegalBasis.CONSENT
         decisions.record(
             subject=request.subject,
             purpose=purpose,
-            kind=DecisionKind.WITHDRAWN if by_consent else DecisionKind.OBJECTED,
+            kind=DecisionKind.WITHDRAWN if withdrawn and by_consent else DecisionKind.OBJECTED,
             decided_at=request.received_at,
-            source=DecisionSource.PERSON,
+            source=asked.source,
+            reason=asked.reason,
             key=_key_for(request, purpose),
         )
 
@@ -116,3 +274,19 @@ def _take_back_every_permission(request: RightsRequest) -> None:
 def _key_for(request: RightsRequest, purpose: Purpose) -> UUID:
     """Return a key that is the same whenever this request speaks of this purpose."""
     return uuid5(request.uuid, str(purpose.uuid))
+
+
+def _answer(
+    request: RightsRequest,
+    kinds: Collection[RequestKind],
+    facts: Mapping[str, JSON],
+    text: str = "",
+) -> RightsRequest:
+    found = held_open(request)
+    if found.verified_at is None or found.kind not in kinds:
+        raise NotToBeAnsweredError("its identity is not confirmed, or it ends otherwise")
+    found.answered_at = found.completion_recorded_at = timezone.now()
+    found.answer_sealed = sealed(found, ANSWER, text)
+    found.save(update_fields=["answered_at", "completion_recorded_at", "answer_sealed"])
+    record(found, "request.completed", facts)
+    return found

@@ -5,7 +5,7 @@ of which there may be rows. Under the lock they are named: by the newest version
 are being moved up, by the one before too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,7 +13,7 @@ from django.db import connection
 
 from consent import identifiers, manifests
 from consent.identifiers import IdentifierMalformedError
-from consent.selectors.identifier_keys import Keys, current, digests_at, moved_up
+from consent.selectors.identifier_keys import Keys, digests_at, moved_up
 
 CHUNK = 10_000
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -31,9 +31,17 @@ class Staged:
     version: int
 
 
-def stage(named: Iterator[tuple[int, str]], scheme: str) -> Staged:
-    """Copy the digests of those who are named, each with its line, into the temporary table."""
-    version, rows = current().oldest, 0
+def digested(
+    named: Iterator[tuple[int, str]], scheme: str, version: int
+) -> Iterator[Sequence[bytes]]:
+    """Digest those who are named, each with its line, some at a time."""
+    while chunk := list(islice(named, CHUNK)):
+        yield _digests(chunk, scheme, version)
+
+
+def stage(digests: Iterable[Sequence[bytes]], version: int) -> Staged:
+    """Copy digests, made by one version of the key, into the temporary table."""
+    rows = 0
     with connection.cursor() as cursor:
         cursor.execute(
             "DROP TABLE IF EXISTS pg_temp.consent_staged, pg_temp.consent_named,"
@@ -42,10 +50,9 @@ def stage(named: Iterator[tuple[int, str]], scheme: str) -> Staged:
         cursor.execute("CREATE TEMP TABLE consent_staged (digest bytea) ON COMMIT DROP")
         with cursor.copy("COPY consent_staged FROM STDIN (FORMAT BINARY)") as copy:
             copy.write(_BINARY_HEADER)
-            while chunk := list(islice(named, CHUNK)):
-                rows += len(chunk)
-                digests = _digests(chunk, scheme, version)
-                copy.write(b"".join(_ONE_DIGEST + digest for digest in digests))
+            for some in digests:
+                rows += len(some)
+                copy.write(b"".join(_ONE_DIGEST + digest for digest in some))
             copy.write(_BINARY_END)
     return Staged(rows, version)
 
@@ -122,9 +129,5 @@ def _digests(chunk: list[tuple[int, str]], scheme: str, version: int) -> Sequenc
     try:
         return digests_at(version, scheme, (value for _, value in chunk))
     except IdentifierMalformedError:
-        for line, value in chunk:
-            try:
-                identifiers.normalised(scheme, value)
-            except IdentifierMalformedError as error:
-                raise manifests.malformed(line, error.message) from None
-        raise
+        place, error = identifiers.first_malformed(scheme, (value for _, value in chunk))
+        raise manifests.malformed(chunk[place][0], error.message) from None

@@ -12,6 +12,7 @@ from consent.identifiers import IdentifierMalformedError
 from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
 from consent.selectors import subjects as known
 from consent.selectors.identifier_keys import Digests, Keys, current, moved_up, steadily
+from consent.selectors.persons import rows_of
 from consent.selectors.subjects import SubjectErasedError, SubjectUnregisteredError, key_of
 from governance.crypto import SealingKey, new_key
 from governance.errors import ColophonError
@@ -35,7 +36,7 @@ ATTEMPTS = 3
 
 
 class IdentifiersOfTwoPeopleError(ColophonError):
-    """The identifiers given as one person's belong to two; joining them is not ours to decide."""
+    """The identifiers given as one person's belong to two, and nobody has merged those."""
 
     code = "identifiers_of_two_people"
     status = 409
@@ -106,27 +107,33 @@ def register(*, identifiers: Sequence[tuple[str, str]], again: bool = False) -> 
 
 @transaction.atomic
 def forget(*, subject: Subject) -> None:
-    """Destroy the person's key and identifiers, and leave tombstones; doing it twice is harmless.
+    """Destroy the person's keys and identifiers, and leave tombstones; doing it twice is harmless.
 
-    It is part of the caller's transaction. Decisions and memberships stay, and are nobody's: no
-    row leads to them from an identifier any more. Bytes in backups and in the database's own
-    write-ahead log live until those are rotated.
+    It is part of the caller's transaction, and about all rows of the person. Decisions and
+    memberships stay, and are nobody's: no row leads to them from an identifier any more. Bytes in
+    backups and in the database's own write-ahead log live until those are rotated.
     """
     hold_people(shared=False)
-    held = Subject.objects.select_for_update(no_key=True).get(pk=subject.pk)
-    if held.erased_at is None:
-        schemes = _bury(list(held.identifiers.all()))
-        held.identifiers.all().delete()
-        SubjectKey.objects.filter(subject=held).delete()
-        Subject.objects.filter(pk=held.pk).update(erased_at=Now(), erased_schemes=schemes)
+    rows = Subject.objects.select_for_update(no_key=True).filter(pk__in=rows_of(subject))
+    for held in rows.order_by("pk"):
+        if held.erased_at is None:
+            _forget(held)
     subject.refresh_from_db()
+
+
+def _forget(held: Subject) -> None:
+    schemes = _bury(list(held.identifiers.all()))
+    held.identifiers.all().delete()
+    SubjectKey.objects.filter(subject=held).delete()
+    Subject.objects.filter(pk=held.pk).update(erased_at=Now(), erased_schemes=schemes)
 
 
 def hold_people(*, shared: bool) -> None:
     """Keep, until the transaction ends, people from being forgotten, or forget them alone.
 
     Whoever turns digests into rows holds it shared: otherwise a person who is forgotten meanwhile
-    would be written down again and no tombstone would notice.
+    would be written down again and no tombstone would notice. So does whoever writes down
+    something of all rows of a person, and whoever says which rows are one holds it alone.
     """
     with connection.cursor() as cursor:
         how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
@@ -213,11 +220,11 @@ def _move_up(met: _Met) -> None:
 
 
 def _owner(owners: set[int]) -> Subject | None:
-    if len(owners) > 1:
-        raise IdentifiersOfTwoPeopleError("the identifiers belong to two people")
     if not owners:
         return None
-    subject = Subject.objects.select_for_update(no_key=True).get(pk=owners.pop())
+    subject = Subject.objects.select_for_update(no_key=True).get(pk=min(owners))
+    if len(owners) > 1 and not owners.issubset(rows_of(subject)):
+        raise IdentifiersOfTwoPeopleError("the identifiers belong to two people")
     if subject.erased_at is not None:
         raise _ChangedMeanwhileError
     return subject
@@ -241,6 +248,8 @@ def _keep_values(subject: Subject, key: SealingKey, met: _Met) -> int:
         row = met.rows.get((each.digest, each.scheme))
         if row is not None and row.value_sealed is not None:
             continue
+        if row is not None and row.subject_id != subject.pk:
+            continue  # only who is registered is merged: it is kept on the other row of theirs
         place = known.value_place(subject, each.scheme, row.digest if row else each.digest)
         sealed = key.seal(each.value.encode(), place)
         if row is None:

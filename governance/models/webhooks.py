@@ -20,6 +20,7 @@ class WebhookKind(models.TextChoices):
     VIOLATION_OPENED = "violation.opened", "a training used data without permission"
     ERASURE_COMPLETED = "erasure.completed", "every part of an erasure has its outcome"
     MODEL_AFFECTED = "model.affected", "a model version holds data that is to be erased"
+    REQUEST_DUE = "request.due", "the time to answer a rights request is running out, or is up"
     REMEDIATION_DUE = "remediation.due", "a model version is due in a week, and nothing was done"
     REMEDIATION_OVERDUE = "remediation.overdue", "a model version was not made good in time"
     REMEDIATION_REOPENED = "remediation.reopened", "a model version is no longer made good"

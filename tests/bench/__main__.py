@@ -24,7 +24,16 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
     django.setup()
 
-    from tests.bench import applying, asking, backlog, erasing, gating, lineage, memberships
+    from tests.bench import (
+        applying,
+        asking,
+        backlog,
+        erasing,
+        gating,
+        lineage,
+        memberships,
+        streaming,
+    )  # fmt: skip
     from tests.bench.place import own_database
 
     groups = (
@@ -32,7 +41,8 @@ def main() -> None:
         (asking.apply_at_scale, asking.provenance, asking.models_by_dataset,
          asking.models_by_dataset_http),
         (memberships.manifest_load, memberships.bytes_per_membership, memberships.my_models),
-        (gating.gate_filter, gating.gate_exclusions),
+        (gating.gate_filter, gating.gate_exclusions, streaming.gate_stream,
+         streaming.withdrawal_in_force),
         (erasing.erasure,),
     )  # fmt: skip
 

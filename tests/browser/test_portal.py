@@ -174,6 +174,29 @@ def test_after_the_deletion_the_link_is_all_that_is_left(visit):
     assert ANN not in visit.page.content()
 
 
+def test_rights_are_chosen_with_one_press_each(visit):
+    visit.sign_in()
+    visit.press("All my rights")
+    visit.press("Ask for correction")
+    field = visit.page.get_by_label("What is wrong")
+    assert field.get_attribute("aria-invalid") == "true"
+    visit.complaints.clear()  # the browser tells of the answer's status
+    visit.fill("What is wrong", "I was born in 1990")
+    visit.press("Ask for correction")
+    assert visit.text.startswith("Request to put your data right Under way.")
+    for words, title in (
+        ("Ask for a copy", "Request for a copy of your data Under way."),
+        ("Object to these uses", "Objection Complete since"),
+        ("Restrict my data", "Request to restrict the use of your data In force since"),
+    ):
+        visit.open("/me/rights")
+        visit.press(words)
+        assert visit.text.startswith(title)
+    visit.open("/me/rights")
+    visit.press("Lift the restriction")
+    assert "Your data is not restricted." in visit.text
+
+
 @pytest.mark.parametrize("path", ["/", "/policies", "/policies/loans", "/policies/loans/1"])
 def test_public_pages_read_well_and_leave_no_cookie(visit, path):
     visit.open(path)

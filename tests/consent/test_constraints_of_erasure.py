@@ -1,6 +1,5 @@
-"""Each named constraint of rights requests, steps and remediations can fire."""
+"""Each named constraint of erasure steps and remediations can fire."""
 
-from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -14,16 +13,12 @@ from lineage.services.versions import announce_models, ensure_origins
 from tests.factories.consent import SubjectFactory
 from tests.factories.governance import DatasetFactory
 
-MODELS = (RightsRequest, ErasureStep, Remediation)
+MODELS = (ErasureStep, Remediation)
 NOW = timezone.now()
 
 
 def request() -> RightsRequest:
     return open_erasure(subject=SubjectFactory(), key=uuid4(), verified=False)
-
-
-def changed(**facts) -> None:
-    RightsRequest.objects.filter(pk=request().pk).update(**facts)
 
 
 def step(asked=None, **facts) -> ErasureStep:
@@ -59,19 +54,7 @@ def closed_by_itself() -> None:
     remediation(model_version=version, closed_by=version, closed_at=NOW, outcome="retrained")
 
 
-def same_key_twice() -> None:
-    first = request()
-    first.pk, first.uuid = None, uuid4()
-    first.save(force_insert=True)
-
-
 VIOLATIONS = {
-    "consent_request_key_once": same_key_twice,
-    "consent_request_kind_known": lambda: changed(kind="wish"),
-    "consent_request_due_later": lambda: changed(due_at=NOW - timedelta(days=9)),
-    "consent_request_verified_before_planned": lambda: changed(planned_at=NOW),
-    "consent_request_planned_before_forgotten": lambda: changed(forgotten_at=NOW),
-    "consent_request_refused_with_code": lambda: changed(refused_at=NOW),
     "consent_step_once": twice_the_same_step,
     "consent_step_state_known": lambda: step(state="lost"),
     "consent_step_done_has_outcome": lambda: step(state="done", finished_at=NOW),

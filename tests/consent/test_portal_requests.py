@@ -226,8 +226,9 @@ def test_a_late_request_says_that_it_is_late(asked):
 def test_a_refusal_says_so_with_its_reason(asked):
     RightsRequest.objects.update(refused_at=timezone.now(), refusal_code="art_17_3_e")
     page = read(asked)
-    assert "Refused. Keep this link." in page
-    assert "Refused Reason: art_17_3_e" in page
+    assert "Refused. Your data is kept because legal claims depend on it" in page
+    assert "You have the right to complain to a data protection authority" in page
+    assert "Refused Your data is kept because legal claims depend on it" in page
     assert "still to come" not in page
 
 

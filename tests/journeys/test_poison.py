@@ -18,6 +18,7 @@ import pytest
 
 from deploy.schemas import openapi_text
 from governance.models import Scope
+from tests.factories.consent import parquet_of
 
 POSTS = [
     path for path, methods in sorted(json.loads(openapi_text())["paths"].items())
@@ -27,10 +28,26 @@ ROUTES = [*POSTS, "/api/v1/lineage", "/api/v1/lineage/batch"]
 WITHOUT_BODY = {
     path
     for path in POSTS
-    if path.endswith(("/publish", "/identity", "/secret", "/test", "/retry", "/approval"))
+    if path.endswith(
+        (
+            "/publish",
+            "/identity",
+            "/secret",
+            "/test",
+            "/retry",
+            "/scans",
+            "/pause",
+            "/resume",
+            "/lifting",
+            "/approval",
+        )
+    )
 }
 NDJSON = "application/x-ndjson"
+ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 MEMBERS = "/api/v1/datasets/{uuid}/members"
+FILTER = "/api/v1/gate/decisions/{uuid}/filter"
 
 EVENT = {
     "eventType": "COMPLETE", "eventTime": "2026-11-01T00:00:00Z",
@@ -131,18 +148,26 @@ class Known:
             f"{v1}/models": dataset | {"name": "model", "description": "d"},
             f"{v1}/subjects": people | {"again": False},
             f"{v1}/subjects/lookup": people["identifiers"][0], f"{v1}/gate/decisions": gate,
+            f"{v1}/gate/subjects": gate | {"scheme": "email", "identifier": f"{key}@example.org"},
         }  # fmt: skip
         made = {path: self.make(path, body) for path, body in self.right.items()}
         subject = made[f"{v1}/subjects"]["uuid"]
         decision = {"purpose": key, "kind": "given", "decided_at": datetime.now(UTC).isoformat(),
                     "valid_until": None, "notice_version": None, "source": "person"}  # fmt: skip
-        request = {"subject": subject, "kind": "erasure", "identity_verified": False}
+        request = {"subject": subject, "kind": "objection", "identity_verified": False,
+                   "source": "operator", "reason": "by mail", "law": "gdpr",
+                   "purposes": [key]}  # fmt: skip
+        wrong = {"subject": subject, "kind": "rectification", "details": "my age"}
         source = {"name": key, "namespaces": [key]}
         secret = {"public_key": "", "overlap_hours": 1}
         settled = {"outcome": "by_hand", "code": "done", "reason": "by hand"}
         self.right |= {
             f"{v1}/subjects/{{uuid}}/decisions": decision, f"{v1}/requests": request,
             f"{v1}/requests/{{uuid}}/steps/{{step}}": settled,
+            f"{v1}/requests/{{uuid}}/extension": {"code": "complexity", "text": "x"},
+            f"{v1}/requests/{{uuid}}/refusal": {"ground": "art_17_3_a", "text": "x"},
+            f"{v1}/requests/{{uuid}}/correction": {"reason": "x"},
+            f"{v1}/requests/{{uuid}}/lifting-notice": {"reason": "x"},
             f"{v1}/gate/decisions/{{uuid}}/filter": {"scheme": "email", "identifiers": ["a@b.c"]},
             f"{v1}/lineage": EVENT, f"{v1}/lineage/batch": [EVENT],
             f"{v1}/lineage/dead-letters/replay": {"ids": [str(uuid4())], "code": "x"},
@@ -153,7 +178,7 @@ class Known:
         }  # fmt: skip
         signing = self.make(f"{v1}/sources", source)["id"]
         notice_version = made[f"{v1}/notices"]["uuid"]
-        asked = self.make(f"{v1}/requests", request)["id"]
+        asked = self.make(f"{v1}/requests", wrong)["id"]
         webhook = self.make(f"{v1}/webhooks", self.right[f"{v1}/webhooks"])["uuid"]
         recipient = self.make(f"{v1}/recipients", self.recipient(key, dataset))["uuid"]
         remedy, notice = self.remedy(key, dataset, subject), self.first("recipients/notices")
@@ -162,13 +187,17 @@ class Known:
         violation = self.violation()
         self.places = {
             f"{v1}/subjects/{{uuid}}/decisions": {"uuid": subject},
-            f"{v1}/requests/{{uuid}}/identity": {"uuid": asked},
-            f"{v1}/requests/{{uuid}}/steps/{{step}}": {"uuid": asked},
-            f"{v1}/gate/decisions/{{uuid}}/filter": {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
+            **{
+                path: {"uuid": asked}
+                for path in POSTS
+                if path.startswith(f"{v1}/requests/{{uuid}}/")
+            },
+            FILTER: {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
             f"{v1}/notices/{{uuid}}/publish": {"uuid": notice_version},
             f"{v1}/policies/{{key}}/publish": {"key": key},
             f"{v1}/sources/{{source}}/secrets": {"source": signing},
             MEMBERS: {"uuid": made[f"{v1}/datasets"]["uuid"]},
+            f"{v1}/datasets/{{uuid}}/scans": {"uuid": made[f"{v1}/datasets"]["uuid"]},
             f"{v1}/violations/{{uuid}}/assignment": {"uuid": violation},
             f"{v1}/violations/{{uuid}}/resolution": {"uuid": violation},
             f"{v1}/recipients/{{uuid}}/secret": {"uuid": recipient},
@@ -349,6 +378,9 @@ def test_a_key_without_the_scope_is_refused_everywhere(known, service):
         ("text/csv", b'email\r\n"open\r\n'), ("text/csv", b"email\r\na@b.c,more\r\n"),
         ("text/csv", b"email\r\n\x00\r\n"), ("text/csv", b"\xff\xfe"),
         ("text/csv", b"x" * 200_000), ("text/plain", b"a@b.c\n"),
+        (PARQUET, b"PAR1PAR1"), (PARQUET, b"x" * 200_000),
+        (PARQUET, parquet_of(email=["a@b.c", None])), (PARQUET, parquet_of(email=["no address"])),
+        (PARQUET, parquet_of(other=["a@b.c"])), (PARQUET, parquet_of(email=["a@b.c"])[:-9]),
     ],
 )  # fmt: skip
 def test_a_manifest_with_a_bad_line_is_refused_whole_and_repeats_nothing(known, kind, body):
@@ -363,6 +395,30 @@ def test_a_manifest_of_unknown_length_is_refused(known):
     chunks = iter([b'"a@b.c"\n'])
     answer = known.client.post(known.address(MEMBERS), content=chunks, headers=headers)
     assert (told(answer, "chunked"), answer.json()["code"]) == (411, "length_required")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (NDJSON, b"secret\n" + b'"a@b.c"\n' * 300_000), (NDJSON, b'"a@b.c"\nnull\n'),
+        (NDJSON, b'"a@b.c"\n"secret"\n'), (NDJSON, b"\xff\n"), (NDJSON, b"[" * 30_000),
+        (NDJSON, b"x" * 200_000), (ARROW, b"secret" * 100_000), (ARROW, b"\xff" * 100_000),
+        (ARROW, b"\xff\xff\xff\xff" + b"\x7f" * 100_000), (ARROW, b"\xff\xff\xff\xff" + bytes(9)),
+        ("text/csv", b"email\r\nsecret\r\n"), ("application/vnd.apache.arrow.file", b"ARROW1"),
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_a_long_list_that_cannot_be_read_is_refused_by_the_gate_and_heard_out(known, kind, body):
+    path = f"{known.address(FILTER)}?scheme=email"
+    headers = {"Authorization": f"Bearer {known.bearer}", "Content-Type": kind}
+    for _ in range(2):  # the connection serves the next question too
+        answer = known.client.post(path, content=body, headers=headers)
+        assert 400 <= told(answer, str(body[:40])) < 500, body[:40]
+        assert "secret" not in answer.text
+    right = known.client.post(
+        path, content=b'"a@b.c"\n', headers=headers | {"Content-Type": NDJSON}
+    )
+    assert (right.status_code, right.text) == (200, "false\n")
 
 
 def test_after_all_that_nothing_is_stuck_and_the_service_wrote_no_traceback(known, service):

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("governance", "0008_special_basis"),
+        ("governance", "0009_webhook_request_due"),
     ]
 
     operations = [
@@ -26,6 +26,10 @@ class Migration(migrations.Migration):
                         ("violation.opened", "a training used data without permission"),
                         ("erasure.completed", "every part of an erasure has its outcome"),
                         ("model.affected", "a model version holds data that is to be erased"),
+                        (
+                            "request.due",
+                            "the time to answer a rights request is running out, or is up",
+                        ),
                         (
                             "remediation.due",
                             "a model version is due in a week, and nothing was done",
@@ -48,6 +52,10 @@ class Migration(migrations.Migration):
                     ("violation.opened", "a training used data without permission"),
                     ("erasure.completed", "every part of an erasure has its outcome"),
                     ("model.affected", "a model version holds data that is to be erased"),
+                    (
+                        "request.due",
+                        "the time to answer a rights request is running out, or is up",
+                    ),
                     ("remediation.due", "a model version is due in a week, and nothing was done"),
                     ("remediation.overdue", "a model version was not made good in time"),
                     ("remediation.reopened", "a model version is no longer made good"),
@@ -67,6 +75,7 @@ class Migration(migrations.Migration):
                             "violation.opened",
                             "erasure.completed",
                             "model.affected",
+                            "request.due",
                             "remediation.due",
                             "remediation.overdue",
                             "remediation.reopened",

@@ -1,0 +1,99 @@
+"""Many requests at once: their states by one query, lists of them, and what to remind of."""
+
+from typing import Any
+
+from django.db.models import (
+    Case,
+    Exists,
+    Expression,
+    ExpressionWrapper,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+from django.db.models.fields import BooleanField, DateTimeField, TextField
+from django.db.models.functions import Now
+
+from consent.deadlines import REMIND_BEFORE, Reminder
+from consent.models import (
+    ErasureStep,
+    RequestLetter,
+    RequestPause,
+    RightsRequest,
+)
+from consent.selectors import recipients, remedies
+from consent.selectors.requests import ENDED, RequestState
+
+
+def with_state() -> "QuerySet[RightsRequest]":
+    """Return every request with its ``state``, as its ``Standing`` says, and ``is_overdue``."""
+    steps = ErasureStep.objects.filter(request=OuterRef("pk"))
+    undone = Exists(steps.exclude(state=ErasureStep.State.DONE))
+    kept = Exists(steps.filter(outcome=ErasureStep.Outcome.EXEMPT))
+    unmade = Q(Exists(remedies.open_now().filter(request=OuterRef("pk"))))
+    unmade |= Q(Exists(recipients.unanswered().filter(request=OuterRef("pk"))))
+    stations = [
+        (Q(duplicate_of__isnull=False), RequestState.JOINED),
+        (Q(refused_at__isnull=False), RequestState.REFUSED),
+        (Q(answered_at__isnull=False), RequestState.COMPLETED),
+        (Q(planned_at=None, verified_at=None), RequestState.RECEIVED),
+        (Q(planned_at=None), RequestState.VERIFIED),
+        (undone, RequestState.ERASING),
+        (unmade | (Q(forgotten_at=None) & ~kept), RequestState.VERIFYING),
+    ]
+    state = Case(
+        *(When(condition, then=Value(each.value)) for condition, each in stations),
+        default=Value(RequestState.COMPLETED.value),
+        output_field=TextField(),
+    )
+    late = Q(due_at__lt=Now()) & ~Q(state__in=[each.value for each in ENDED]) & ~_paused()
+    found = RightsRequest.objects.select_related("subject", "duplicate_of")
+    return found.annotate(state=state).annotate(
+        is_overdue=ExpressionWrapper(late, output_field=BooleanField())
+    )
+
+
+def listed(
+    *, kind: str | None = None, state: str | None = None, overdue: bool | None = None
+) -> "QuerySet[RightsRequest]":
+    """Return requests of a kind, in a state, late or not."""
+    asked = {"kind": kind, "state": state, "is_overdue": overdue}
+    return with_state().filter(
+        **{name: value for name, value in asked.items() if value is not None}
+    )
+
+
+def to_remind() -> "QuerySet[RightsRequest]":
+    """Return the open requests of which operators have to be told, and the ``reminder`` to give.
+
+    Of a request that was overlooked, only the most urgent one counts.
+    """
+    urgent = Case(
+        *(When(due_at__lte=_from_now(each), then=Value(each.value)) for each in reversed(Reminder)),
+        output_field=TextField(),
+    )
+    told = RequestLetter.objects.filter(
+        request=OuterRef("pk"), kind=OuterRef("reminder"), due_at=OuterRef("due_at")
+    )
+    running = RightsRequest.objects.filter(
+        ~_paused(), due_at__lte=_from_now(Reminder.WEEK_LEFT),
+        duplicate_of=None, refused_at=None, completion_recorded_at=None,
+    )  # fmt: skip
+    waiting = running.annotate(reminder=urgent).filter(~Exists(told))
+    return waiting.order_by("due_at", "pk")
+
+
+def reminder_for(request: RightsRequest) -> Reminder | None:
+    """Return which reminder to give of a request now, if any."""
+    found: Any = to_remind().filter(pk=request.pk).first()
+    return Reminder(found.reminder) if found else None
+
+
+def _from_now(reminder: Reminder) -> Expression:
+    return ExpressionWrapper(Now() + REMIND_BEFORE[reminder], output_field=DateTimeField())
+
+
+def _paused() -> Exists:
+    return Exists(RequestPause.objects.filter(request=OuterRef("pk"), until=None))

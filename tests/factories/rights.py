@@ -1,0 +1,31 @@
+"""Requests of every kind, as people and operators open them."""
+
+from typing import Any
+from uuid import uuid4
+
+from consent.models import RequestKind, RequestRecord, RightsRequest, Subject
+from consent.services.letters import send
+from consent.services.requests import open_request
+from tests.factories.consent import registered
+
+
+def ask(kind: str, subject: Subject | None = None, **said: Any) -> RightsRequest:
+    """Ask for something; by default as a person who has signed in."""
+    facts: dict[str, Any] = {"key": uuid4(), "verified": True}
+    if kind == RequestKind.RECTIFICATION:
+        facts["details"] = "I was born in 1990"
+    return open_request(subject=subject or registered(), kind=RequestKind(kind), **facts | said)
+
+
+def told(request: RightsRequest) -> list[str]:
+    """Return what the ledger was told of a request, in order."""
+    return list(
+        RequestRecord.objects.filter(request=request).order_by("pk").values_list("kind", flat=True)
+    )
+
+
+def mailed(request: RightsRequest) -> list[bool]:
+    """Mail what waits to be told of a request, as the worker does."""
+    return [
+        send(letter_id=each.pk) for each in request.letters.filter(ended_at=None).order_by("pk")
+    ]
