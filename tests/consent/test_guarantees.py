@@ -86,10 +86,11 @@ def test_a_policy_on_other_data_or_for_other_purposes_does_not_count():
     budget(0.1, key="health", categories=["health"])
     budget(0.1, key="ads", purposes=["ads"])
     trains("train", 0, PRIVATE)
-    take(asked(), "exempt_guarantee")
+    request = asked()
+    take(request, "exempt_guarantee")
     Dataset.objects.filter(name="loans").update(categories=["health"])
     with pytest.raises(guarantees.BudgetExceededError, match="health 1"):
-        take(asked(), "exempt_guarantee")
+        take(request, "exempt_guarantee")
 
 
 def test_without_a_published_budget_nothing_is_within_it():

@@ -29,7 +29,15 @@ from consent.selectors import recipients as selectors
 from consent.selectors import requests
 from consent.selectors.certificates import certificate
 from consent.selectors.requests import RequestState
-from consent.services import certificates, forgetting, notifying, recipients, subjects
+from consent.services import (
+    certificates,
+    forgetting,
+    merging,
+    notifying,
+    recipients,
+    subjects,
+)
+from consent.services.requests import confirm_identity, correct, open_request
 from governance import certificate_check
 from governance.models import Dataset, Model
 from governance.selectors import signing as published
@@ -40,7 +48,7 @@ from tests.factories.events import run
 from tests.factories.governance import issued_key
 from tests.factories.listener import listening
 from tests.factories.portal import text_of
-from tests.factories.remedies import approve, asked, by_hand, client, library, look, take
+from tests.factories.remedies import ann, approve, asked, by_hand, client, library, look, take
 from tests.factories.training import ANN, facet, learn, loans_of, train
 
 pytestmark = pytest.mark.django_db
@@ -107,7 +115,7 @@ def test_the_message_is_signed_and_says_who_and_what_and_nothing_of_the_request(
         "timestamp": heard.said["timestamp"],
         "data": {
             "notice": str(notice.uuid), "law": "GDPR Art. 19", "asked": "erasure",
-            "identifiers": [{"scheme": "email", "value": ANN}],
+            "identifiers": [{"scheme": "email", "value": ANN}], "details": [],
             "datasets": [{"namespace": "test", "name": "loans"}], "models": [],
             "answer_to": notifying.answer_address(notice.uuid),
         },
@@ -352,7 +360,7 @@ def test_a_second_request_of_the_same_person_keeps_the_key_until_it_was_told_as_
 ):
     first = asked()
     assert tell() == 1
-    second = asked()
+    second = opened("restriction")
     by_hand(first)
     assert SubjectKey.objects.filter(subject=first.subject).exists()
     assert tell() == 1
@@ -373,6 +381,52 @@ def test_who_becomes_known_after_the_forgetting_is_told_of_models_only(partner, 
     ]  # fmt: skip
     assert tell() == 1
     assert listener.heard[-1].said["data"]["datasets"] == []
+
+
+def opened(kind: str, *, verified=True, **more) -> RightsRequest:
+    return open_request(subject=ann(), kind=kind, key=uuid4(), verified=verified, **more)
+
+
+def test_of_a_restriction_they_are_told_once_it_is_known_who_asked(partner, listener):
+    request = opened("restriction", verified=False)
+    assert not RecipientNotice.objects.exists()
+    confirm_identity(request=request)
+    assert tell() == 1
+    told = listener.heard[0].said
+    assert (told["type"], told["data"]["asked"]) == ("restriction.requested", "restriction")
+    assert told["data"]["identifiers"] == [{"scheme": "email", "value": ANN}]
+
+
+def test_of_a_correction_they_are_told_with_what_was_wrong_once_it_is_made(partner, listener):
+    request = opened("rectification", details="I was born in 1980.")
+    assert not RecipientNotice.objects.exists()
+    correct(request=request, reason="corrected")
+    assert tell() == 1
+    told = listener.heard[0].said
+    assert (told["type"], told["data"]["details"]) == (
+        "rectification.requested", ["I was born in 1980."],
+    )  # fmt: skip
+    page = text_of(Client().get(f"/requests/{request.uuid}").content)
+    assert "Partner Ltd They were told, and have not answered yet." in page
+
+
+def test_of_a_copy_nobody_is_told(partner):
+    opened("access")
+    assert not RecipientNotice.objects.exists()
+
+
+def test_a_person_in_several_rows_is_named_by_all_and_kept_until_that_is_told(partner, listener):
+    other = subjects.register(identifiers=[("email", "ann@work.example.org")]).subject
+    merging.merge(subject=ann(), other=other, key=uuid4(), reason="she says so")
+    first = asked()
+    second = opened("restriction")
+    assert tell() == 2
+    assert [each.said["data"]["identifiers"] for each in listener.heard] == 2 * [
+        [{"scheme": "email", "value": ANN}, {"scheme": "email", "value": "ann@work.example.org"}]
+    ]
+    assert second.notices.count() == 1
+    by_hand(first)
+    assert not SubjectKey.objects.filter(subject__in=[first.subject, other]).exists()
 
 
 def test_an_operator_settles_what_cannot_be_told_and_it_is_forgotten_then(partner, listener):
