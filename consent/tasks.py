@@ -12,6 +12,7 @@ from consent.services import (
     escalating,
     forgetting,
     letters,
+    looking,
     notifying,
     packages,
     planning,
@@ -51,6 +52,12 @@ def carry_out(dataset_id: int) -> int:
 def scan(scan_id: int) -> bool:
     """Read who is in a data set from its storage; what ends it too is its lease."""
     return scanning.carry_out(scan_id=scan_id)
+
+
+@shared_task(name="consent.look")
+def look(dry_run_id: int) -> bool:
+    """Look at one data set for a dry run, if nobody does."""
+    return looking.look(dry_run_id=dry_run_id)
 
 
 @shared_task(name="consent.follow")

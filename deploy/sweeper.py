@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
-from consent.selectors import access, identifier_keys, recipients, requests, scans
+from consent.selectors import access, identifier_keys, planned, recipients, requests, scans
 from consent.selectors.letters import to_send
 from consent.selectors.request_lists import to_remind
 from consent.selectors.standings import to_fold
@@ -41,6 +41,7 @@ DAY_SECONDS = 24 * 3600.0
 _PAUSES = {
     consent_tasks.carry_out.name: STEP_NUDGE_SECONDS,
     consent_tasks.scan.name: STEP_NUDGE_SECONDS,
+    consent_tasks.look.name: STEP_NUDGE_SECONDS,
     lineage_tasks.let_go.name: DAY_SECONDS,
     consent_tasks.assess.name: ASSESS_SECONDS,
     consent_tasks.watch.name: WATCH_SECONDS,
@@ -76,6 +77,7 @@ class Sweeper:
             (consent_tasks.tell, recipients.to_tell()),
             (consent_tasks.plan, requests.to_plan()),
             (consent_tasks.scan, scans.to_scan()),
+            (consent_tasks.look, planned.looks_to_do()),
             (consent_tasks.follow, requests.to_observe()),
             (consent_tasks.prepare, access.to_prepare()),
             (consent_tasks.remind, to_remind()),

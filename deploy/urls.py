@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from consent.desk import urls as desk
 from consent.portal import urls as portal
 from deploy.graphql import AuditorsView
 from deploy.health import healthz
@@ -18,6 +19,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("graphql", AuditorsView.as_view()),
     path("admin/", admin.site.urls),
+    path("desk", include(desk)),
     path("", include(portal)),
 ]
 

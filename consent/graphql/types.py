@@ -30,6 +30,7 @@ from lineage.models import ModelVersion
 STATES = {
     requests.RequestState.RECEIVED: "Received; the person's identity is not yet checked.",
     requests.RequestState.VERIFIED: "The person is who they say; neither planned nor answered yet.",
+    requests.RequestState.REVIEW: "Planned; somebody has to approve it before data is touched.",
     requests.RequestState.REFUSED: "Refused, with a code.",
     requests.RequestState.ERASING: "A data set has no outcome yet.",
     requests.RequestState.VERIFYING: "All data sets are done; models or keys are not.",

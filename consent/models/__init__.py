@@ -23,6 +23,7 @@ from consent.models.membership import (
 )
 from consent.models.merges import SubjectMerge
 from consent.models.packages import AccessPackage
+from consent.models.plans import DryRun, ErasurePlan, PlanApproval, PlanRejection
 from consent.models.recipients import (
     Disclosure,
     NoticeAnswer,
@@ -54,7 +55,9 @@ __all__ = [
     "ConsentDecision",
     "DecisionImport",
     "Disclosure",
+    "DryRun",
     "ErasureBatch",
+    "ErasurePlan",
     "ErasureStep",
     "Escalation",
     "GateDecision",
@@ -68,6 +71,8 @@ __all__ = [
     "Notice",
     "NoticeAnswer",
     "NoticeVersion",
+    "PlanApproval",
+    "PlanRejection",
     "PurposeFold",
     "PurposeStanding",
     "Reappearance",

@@ -57,10 +57,13 @@ def _dataset(step: ErasureStep) -> dict[str, Any]:
 
 
 def _evidence(step: ErasureStep) -> dict[str, Any]:
-    """Return which proof there is; its figures are of everybody who left then, so not shown."""
+    """Return which proof there is; its figures are of everybody who left then, so not shown.
+
+    What people said who settled it by hand is not shown either: they write whom they please.
+    """
     made = step.batch
     if made is None:
-        return dict(step.evidence)
+        return {name: each for name, each in step.evidence.items() if name != "said"}
     return {"batch": str(made.uuid), "sha256": made.digest(), "parts": made.evidence["parts"]}
 
 

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from consent.deadlines import REMIND_BEFORE, Reminder
 from consent.models import (
+    ErasurePlan,
     ErasureStep,
     RequestLetter,
     RequestPause,
@@ -34,14 +35,17 @@ def with_state() -> "QuerySet[RightsRequest]":
     kept = Exists(steps.filter(outcome=ErasureStep.Outcome.EXEMPT))
     unmade = Q(Exists(remedies.open_now().filter(request=OuterRef("pk"))))
     unmade |= Q(Exists(recipients.unanswered().filter(request=OuterRef("pk"))))
+    plans = ErasurePlan.objects.filter(request=OuterRef("pk"), rejection=None)
+    cut = Exists(plans.filter(content__truncated=True))
     stations = [
         (Q(duplicate_of__isnull=False), RequestState.JOINED),
         (Q(refused_at__isnull=False), RequestState.REFUSED),
         (Q(answered_at__isnull=False), RequestState.COMPLETED),
         (Q(planned_at=None, verified_at=None), RequestState.RECEIVED),
         (Q(planned_at=None), RequestState.VERIFIED),
+        (Exists(steps.filter(released_at=None)), RequestState.REVIEW),
         (undone, RequestState.ERASING),
-        (unmade | (Q(forgotten_at=None) & ~kept), RequestState.VERIFYING),
+        (unmade | cut | (Q(forgotten_at=None) & ~kept), RequestState.VERIFYING),
     ]
     state = Case(
         *(When(condition, then=Value(each.value)) for condition, each in stations),

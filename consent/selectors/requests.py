@@ -32,6 +32,7 @@ class RequestState(StrEnum):
 
     RECEIVED = "received"
     VERIFIED = "verified"
+    REVIEW = "review"
     REFUSED = "refused"
     ERASING = "erasing"
     VERIFYING = "verifying"
@@ -55,7 +56,13 @@ class Standing:
     request: RightsRequest
     steps: list[ErasureStep]
     remediations: list[Remedied]
+    plan_cut: bool = False
     notices: list[Notified] = field(default_factory=list)
+
+    @property
+    def waits_for_approval(self) -> bool:
+        """Say whether there is a plan that has to be approved before anything is touched."""
+        return any(step.released_at is None for step in self.steps)
 
     @property
     def copy(self) -> AccessPackage | None:
@@ -77,6 +84,11 @@ class Standing:
             return RequestState.COMPLETED
         if request.planned_at is None:
             return RequestState.VERIFIED if request.verified_at else RequestState.RECEIVED
+        return self._carried_out()
+
+    def _carried_out(self) -> RequestState:
+        if self.waits_for_approval:
+            return RequestState.REVIEW
         if any(step.state != ErasureStep.State.DONE for step in self.steps):
             return RequestState.ERASING
         return RequestState.VERIFYING if self._parts() else RequestState.COMPLETED
@@ -104,7 +116,12 @@ class Standing:
             if each.closed_at is None
         ]
         told = [each.outstanding for each in self.notices if each.outstanding]
-        return steps + models + told + self._keys()
+        return self._plan() + steps + models + told + self._keys()
+
+    def _plan(self) -> list[str]:
+        told = ["the plan: waits for approval"] if self.waits_for_approval else []
+        cut = "the plan: the flows were too many to follow, so data sets may be missing"
+        return [*told, cut] if self.plan_cut else told
 
     def _keys(self) -> list[str]:
         """Keys stay while data lawfully stays, so that the person can be told of it."""
@@ -193,7 +210,9 @@ def standing_of(request: RightsRequest) -> Standing:
     """Return where a request stands."""
     steps = request.steps.select_related("dataset__storage", "version").order_by("position", "pk")
     remediations = remedies.standings(request.remediations.order_by("pk"))
-    return Standing(request, list(steps), remediations, recipients.of_request(request))
+    cut = request.plans.filter(rejection=None, content__truncated=True).exists()
+    notices = recipients.of_request(request)
+    return Standing(request, list(steps), remediations, plan_cut=cut, notices=notices)
 
 
 def to_plan() -> "QuerySet[RightsRequest]":
@@ -209,14 +228,17 @@ def steps_to_do() -> "QuerySet[ErasureStep]":
     """Return the steps that can be claimed now, nearest due date first.
 
     Within a request a step waits for those before it, in the order of the flows, so that an
-    erased row is not derived anew; a blocked one holds nobody up.
+    erased row is not derived anew; a blocked one holds nobody up. None of a plan that waits for
+    approval is among them.
     """
     before = ErasureStep.objects.filter(
         request=OuterRef("request"), position__lt=OuterRef("position"),
         state__in=[ErasureStep.State.READY, ErasureStep.State.RUNNING],
     )  # fmt: skip
     free = ~Q(state="running") | Q(lease_until__lt=Now())
-    waiting = ErasureStep.objects.filter(free, ~Exists(before), retry_at__lte=Now())
+    waiting = ErasureStep.objects.filter(
+        free, ~Exists(before), retry_at__lte=Now(), released_at__isnull=False
+    )
     return waiting.exclude(state="done").order_by("request__due_at", "position", "pk")
 
 

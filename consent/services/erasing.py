@@ -28,6 +28,7 @@ from consent.services.leases import LostClaimError
 from consent.services.places import place_of
 from consent.services.requests import Told, record_many
 from governance.models import Dataset, Storage
+from lineage.selectors.transparency import Certainty
 from lineage.services.versions import record_erasure
 
 logger = logging.getLogger(__name__)
@@ -108,10 +109,14 @@ def _most_together(dataset: Dataset) -> int:
 
 def _erase(batch: Batch, dataset: Dataset) -> int:
     steps = batch.steps()
-    # The name of one step makes a repetition recognisable; a batch has none.
-    place = place_of(dataset, step=str(steps[0].uuid) if len(steps) == 1 else "")
-    rows = _rows(steps)
-    wanted, unknown = _people(rows, dataset.subject_scheme)
+    place = place_of(
+        dataset,
+        # The name of one step makes a repetition recognisable; a batch has none.
+        step=str(steps[0].uuid) if len(steps) == 1 else "",
+        unknown=all(each.certainty == Certainty.UNKNOWN for each in steps),
+    )
+    rows = rows_of_each({each.pk: each.request.subject_id for each in steps})
+    wanted, unknown = people_of(rows, dataset.subject_scheme)
     if unknown and place.kind != Storage.Kind.MANUAL:
         error = IdentifierMissingError(
             f"the person is not known by {dataset.subject_scheme}: add it, or settle it by hand"
@@ -121,27 +126,29 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         if not batch.tokens:
             return 0
     connector = connector_for(place.kind)
-    found = _read(connector, place, dataset.subject_scheme, wanted)
+    found = read(connector, place, dataset.subject_scheme, wanted)
     remember_located(batch, found.rows)
     erased = connector.erase(place, found.values)
     remaining: Mapping[int, int] = {}
     if connector.verify(place, found.values):
-        remaining = _read(connector, place, dataset.subject_scheme, wanted).rows
+        remaining = read(connector, place, dataset.subject_scheme, wanted).rows
         reason = "rows are still there after erasing: it is tried again"
         put_off(batch.only(remaining), RowsRemainError.code, reason, retryable=True)
     return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased, rows)
 
 
-def _rows(steps: Collection[ErasureStep]) -> dict[int, BitMap]:
-    """Return of each step all rows of the person, the request's own among them."""
-    people = several({step.request.subject_id for step in steps})
+def rows_of_each(subjects: Mapping[int, int]) -> dict[int, BitMap]:
+    """Return, by step, all rows of the person that each step is about, the given one among them."""
+    people = several(set(subjects.values()))
     of = {row: person for person in people for row in person}
-    subjects = ((step.pk, step.request.subject_id) for step in steps)
-    return {pk: of.get(subject, BitMap([subject])) for pk, subject in subjects}
+    return {step: of.get(subject, BitMap([subject])) for step, subject in subjects.items()}
 
 
-def _people(rows: Mapping[int, BitMap], scheme: str) -> tuple[Wanted, set[int]]:
-    """Return whose digest is looked for by which steps, and the steps that have none."""
+def people_of(rows: Mapping[int, BitMap], scheme: str) -> tuple[Wanted, set[int]]:
+    """Return whose digest is looked for by which steps, and the steps that have none.
+
+    ``rows`` are the person's, by step.
+    """
     of: defaultdict[int, set[int]] = defaultdict(set)
     for step, person in rows.items():
         for row in person:
@@ -156,7 +163,7 @@ def _people(rows: Mapping[int, BitMap], scheme: str) -> tuple[Wanted, set[int]]:
     return Wanted(newest, dict(wanted)), set(rows).difference(*wanted.values())
 
 
-def _read(connector: Connector, place: Place, scheme: str, wanted: Wanted) -> Reading:
+def read(connector: Connector, place: Place, scheme: str, wanted: Wanted) -> Reading:
     """Find the people in the data set, and count their rows.
 
     The subject column is read and each value digested, because only the digest is spelled one

@@ -73,9 +73,11 @@ def open_for(request: RightsRequest) -> int:
     It belongs into the caller's transaction. Who received a model only is told of the model; as
     soon as they turn out to hold the person's data, they are told of the person as well. Once the
     person is forgotten nobody can be named any more, and who becomes known as a recipient then is
-    told of models only. Nobody is told before it is known that it was the person who asked.
+    told of models only. Nobody is told before it is known that it was the person who asked, and
+    that the plan is approved.
     """
-    if request.kind not in TOLD_OF or request.verified_at is None:
+    waits = request.verified_at is None or request.steps.filter(released_at=None).exists()
+    if request.kind not in TOLD_OF or waits:
         return 0
     there = set(request.notices.values_list("recipient_id", "names_person"))
     opened = 0

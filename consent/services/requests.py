@@ -176,16 +176,35 @@ def correct(*, request: RightsRequest, reason: str) -> None:
 
 
 @transaction.atomic
-def settle_step(*, step: ErasureStep, outcome: ErasureStep.Outcome, code: str, reason: str) -> None:
-    """Give a step that no connector can carry out its outcome, on a person's word."""
-    found = ErasureStep.objects.filter(pk=step.pk, state=ErasureStep.State.BLOCKED)
-    now = timezone.now()
-    settled = found.update(
-        state=ErasureStep.State.DONE, outcome=outcome, code=code, reason=reason, finished_at=now
+def settle_step(
+    *,
+    step: ErasureStep,
+    outcome: ErasureStep.Outcome,
+    code: str,
+    reason: str,
+    evidence: str = "",
+    document_sha256: str = "",
+    by: str = "",
+) -> None:
+    """Give a step that no connector can carry out its outcome, on a person's word.
+
+    ``evidence`` is what they say of how it was done, and stays inside; ``document_sha256`` is of
+    a document that shows it, which they keep.
+    """
+    found = ErasureStep.objects.filter(
+        pk=step.pk, state=ErasureStep.State.BLOCKED, released_at__isnull=False
     )
+    said = {"said": evidence, "document_sha256": document_sha256.lower()}
+    settled = found.update(
+        state=ErasureStep.State.DONE, outcome=outcome, code=code, reason=reason,
+        evidence={name: value for name, value in said.items() if value},
+        finished_at=timezone.now(),
+    )  # fmt: skip
     if not settled:
         raise StepSettledError("only a blocked step can be settled by hand")
-    record(step.request, "erasure.settled", {"step": str(step.uuid), "outcome": outcome})
+    facts = {"step": str(step.uuid), "outcome": outcome, "by": by}
+    facts["document_sha256"] = said["document_sha256"]
+    record(step.request, "erasure.settled", {name: each for name, each in facts.items() if each})
 
 
 def _same(found: RightsRequest, asked: _Asked) -> RightsRequest:

@@ -32,14 +32,15 @@ def main() -> None:
         gating,
         lineage,
         memberships,
+        planning,
         streaming,
-    )  # fmt: skip
+    )
     from tests.bench.place import own_database
 
     groups = (
         (lineage.ingest_single, lineage.ingest_batch, applying.apply, backlog.backlog),
         (asking.apply_at_scale, asking.provenance, asking.models_by_dataset,
-         asking.models_by_dataset_http),
+         asking.models_by_dataset_http, planning.erasure_plan),
         (memberships.manifest_load, memberships.bytes_per_membership, memberships.my_models),
         (gating.gate_filter, gating.gate_exclusions, streaming.gate_stream,
          streaming.withdrawal_in_force),

@@ -36,6 +36,7 @@ WITHOUT_BODY = {
             "/test",
             "/retry",
             "/scans",
+            "/dry-run",
             "/pause",
             "/resume",
             "/lifting",
@@ -160,7 +161,9 @@ class Known:
         wrong = {"subject": subject, "kind": "rectification", "details": "my age"}
         source = {"name": key, "namespaces": [key]}
         secret = {"public_key": "", "overlap_hours": 1}
-        settled = {"outcome": "by_hand", "code": "done", "reason": "by hand"}
+        settled = {"outcome": "by_hand", "code": "done", "reason": "by hand", "evidence": "x",
+                   "document_sha256": "0" * 64}  # fmt: skip
+        plan = f"{v1}/requests/{{uuid}}/plan"
         self.right |= {
             f"{v1}/subjects/{{uuid}}/decisions": decision, f"{v1}/requests": request,
             f"{v1}/requests/{{uuid}}/steps/{{step}}": settled,
@@ -168,6 +171,8 @@ class Known:
             f"{v1}/requests/{{uuid}}/refusal": {"ground": "art_17_3_a", "text": "x"},
             f"{v1}/requests/{{uuid}}/correction": {"reason": "x"},
             f"{v1}/requests/{{uuid}}/lifting-notice": {"reason": "x"},
+            f"{plan}/approvals": {"digest": "0" * 64},
+            f"{plan}/rejections": {"digest": "0" * 64, "reason": "x"},
             f"{v1}/gate/decisions/{{uuid}}/filter": {"scheme": "email", "identifiers": ["a@b.c"]},
             f"{v1}/lineage": EVENT, f"{v1}/lineage/batch": [EVENT],
             f"{v1}/lineage/dead-letters/replay": {"ids": [str(uuid4())], "code": "x"},
