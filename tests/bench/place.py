@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import psycopg
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from psycopg import sql
@@ -30,7 +32,10 @@ def own_database() -> Iterator[dict[str, str]]:
     connection.close()
     connection.settings_dict["NAME"] = NAME
     call_command("migrate", verbosity=0)
-    yield environment
+    # A journal of an earlier database would say that this one was restored from before it.
+    with TemporaryDirectory() as journal:
+        settings.COLOPHON_JOURNAL_DIR = environment["COLOPHON_JOURNAL_DIR"] = journal
+        yield environment
     connection.close()
 
 

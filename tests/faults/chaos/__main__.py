@@ -59,7 +59,9 @@ def storm(folder: Path, chosen: argparse.Namespace, seed: int, console: Console)
     outside = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
     with owner_running() as owner, servers(folder / "state", outside) as environment:
         port = free_port(programs.HOST)
+        (folder / "journal").mkdir(mode=0o700)
         environment |= {
+            "COLOPHON_JOURNAL_DIR": str(folder / "journal"),
             "COLOPHON_LEASE_SECONDS": str(LEASE_SECONDS), "COLOPHON_LOG_LEVEL": "WARNING",
             "COLOPHON_MAIL_DIR": str(folder / "mail"), "COLOPHON_PUBLIC_URL": "http://localhost",
         }  # fmt: skip
