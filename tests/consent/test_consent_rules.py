@@ -126,7 +126,7 @@ SAID = st.lists(
 
 @pytest.mark.django_db
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(said=SAID, at=st.integers(-1, 4))
 def test_the_database_agrees_with_the_rules(said, at):

@@ -1,8 +1,5 @@
 """Killing the worker in the middle of a scan loses nothing and takes nothing twice."""
 
-import time
-from collections.abc import Callable
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -10,17 +7,10 @@ from consent.models import Manifest, MembershipScan, Subject
 from consent.selectors.membership import members
 from consent.services import scanning
 from governance.services.registry import register_dataset, register_storage
+from tests.faults.test_a_killed_worker_loses_nothing import wait_for
 
 ROWS = 60_000
-FILES = 5
-PATIENCE = 60.0
-
-
-def wait_for(what: Callable[[], bool], why: Callable[[], str]) -> None:
-    ends = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < ends, why()
-        time.sleep(0.02)
+FILES = 3
 
 
 def test_a_scan_whose_worker_is_killed_is_done_once_by_another(staff, tmp_path):
