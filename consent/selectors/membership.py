@@ -24,7 +24,7 @@ from consent.models import (
 )
 from consent.models.membership import BLOCK_BITS
 from consent.selectors.persons import rows_of
-from consent.selectors.subjects import erased, schemes_of
+from consent.selectors.subjects import schemes_of
 from governance.models import Dataset
 from lineage.models import DatasetVersion
 from lineage.selectors import versions
@@ -167,8 +167,9 @@ def proven_without(rows: Collection[int], version_ids: Collection[int]) -> set[i
     complete = _complete(version_ids)
     if not complete.exists():
         return set()
-    complete = complete.filter(scheme__in=schemes_of(rows))
-    if erased(rows).exists():
+    schemes, gone = schemes_of(rows)
+    complete = complete.filter(scheme__in=schemes)
+    if gone:
         back = Reappearance.objects.filter(
             Q(ended_at=None) | Q(ended_at__gt=OuterRef("received_at")),
             dataset_id=OuterRef("dataset_id"),

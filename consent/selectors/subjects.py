@@ -185,11 +185,15 @@ def value_of(subject: Subject, key: SealingKey, row: SubjectIdentifier) -> bytes
     return key.open(bytes(row.value_sealed or b""), place)
 
 
-def schemes_of(rows: Collection[int]) -> frozenset[str]:
-    """Return the schemes by which the person of some rows is known, or was until erased."""
-    named = SubjectIdentifier.objects.filter(subject_id__in=rows).values_list("scheme", flat=True)
-    gone = erased(rows).values_list("erased_schemes", flat=True)
-    return frozenset(named).union(*(each or () for each in gone))
+def schemes_of(rows: Collection[int]) -> tuple[frozenset[str], bool]:
+    """Return the schemes by which the person of some rows is known or was, and whether erased."""
+    known = Subject.objects.filter(pk__in=rows).values_list("erased_schemes", "identifiers__scheme")
+    schemes: set[str] = set()
+    gone = False
+    for before, scheme in known:
+        schemes.update(before or (), (scheme,) if scheme else ())
+        gone |= before is not None
+    return frozenset(schemes), gone
 
 
 def erased(people: Collection[int] | None = None) -> "QuerySet[Subject]":

@@ -108,7 +108,7 @@ def _refuse_other_facts(
 def _refuse_during_erasure(rows: list[int]) -> None:
     """Refuse while something is planned for one of them that would not be for the other."""
     planned = RightsRequest.objects.filter(
-        subject__in=rows, kind=RequestKind.ERASURE, planned_at__isnull=False,
+        subject__in=rows, kind=RequestKind.ERASURE, planned_at__isnull=False, refused_at=None,
         completion_recorded_at=None,
     )  # fmt: skip
     if planned.exists():
