@@ -27,7 +27,7 @@ _ENVIRONMENT = {
 
 
 class ManifestRoomError(ColophonError):
-    """This machine has no room to look at a manifest; nothing of it was taken."""
+    """There is no room on this machine to look at a manifest; nothing of it was taken."""
 
     code = "manifest_no_room"
     status = 503

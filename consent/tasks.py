@@ -1,9 +1,12 @@
 """What the worker does for people; a message carries an id and may be lost or doubled."""
 
+import logging
 import time
+from dataclasses import dataclass
 
 from celery import shared_task
 
+from consent.journal import JournalDamagedError, JournalUnavailableError
 from consent.selectors import requests
 from consent.services import (
     assessing,
@@ -16,14 +19,42 @@ from consent.services import (
     notifying,
     packages,
     planning,
+    reappearances,
     remediation,
     rotating,
     scanning,
     standings,
 )
+from governance.errors import ColophonError
+
+logger = logging.getLogger(__name__)
+
+COMPLAIN_SECONDS = 60.0
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
+
+
+@dataclass(slots=True)
+class Complaint:
+    """That nobody can be forgotten: said now and then, though it is tried for each person."""
+
+    next_at: float = 0.0
+
+    def say(self, error: ColophonError) -> None:
+        """Put it into the log, unless it was just said."""
+        if time.monotonic() >= self.next_at:
+            self.next_at = time.monotonic() + COMPLAIN_SECONDS
+            logger.error("nobody can be forgotten (%s): %s", error.code, error.message)
+
+
+_complaint = Complaint()
+
+
+@shared_task(name="consent.reopen")
+def reopen(tombstone_id: int) -> bool:
+    """Open the erasure of somebody whose data came back, if nothing sees to that yet."""
+    return reappearances.reopen(tombstone_id=tombstone_id) is not None
 
 
 @shared_task(name="consent.plan")
@@ -62,8 +93,14 @@ def look(dry_run_id: int) -> bool:
 
 @shared_task(name="consent.follow")
 def follow(request_id: int) -> int:
-    """Destroy the keys if nothing is left to erase, and look at the models again."""
-    forgetting.forget(request_id=request_id)
+    """Destroy the keys if nothing is left to erase, and look at the models again.
+
+    Where the journal of erasures cannot be written nobody is forgotten; the sweeper sends again.
+    """
+    try:
+        forgetting.forget(request_id=request_id)
+    except (JournalUnavailableError, JournalDamagedError) as error:
+        _complaint.say(error)
     return remediation.observe(request_id=request_id)
 
 

@@ -12,6 +12,9 @@ names none) and what it asks for::
 
 ``approvals`` is about erasures, which have no purpose: so many people have to approve the plan of
 one before anything of these categories is erased.
+
+``privacy_signal`` is about people and not about data, so it stands without categories: a browser
+that sends Global Privacy Control objects to these purposes for whoever uses it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -58,6 +61,7 @@ class Demand:
     people: int
     retention_days: int
     approvals: int
+    privacy_signal: bool
 
     def applies(self, *, purposes: Collection[str], categories: Collection[str]) -> bool:
         """Say whether it is about a use; ``purposes`` are the one meant and all wider ones."""
@@ -92,6 +96,11 @@ class Demand:
             found.append(f"At least {self.people} people have to be in the data.")
         if self.retention_days:
             found.append(f"Data is kept for at most {self.retention_days} days.")
+        if self.privacy_signal:
+            found.append(
+                "A browser that sends Global Privacy Control says no for the person who uses it, "
+                "unless they say something else themselves."
+            )
         if self.approvals:
             who = "one person has" if self.approvals == 1 else "two different people have"
             what = f"data about {', '.join(sorted(self.categories))}" if self.categories else "data"
@@ -122,12 +131,14 @@ def demands_of_published(rules: Mapping[str, Any]) -> list[Demand]:
 def _demand(said: Any, place: str) -> Demand:
     known = {
         "purposes", "categories", "consent", "differential_privacy", "federated", "people",
-        "retention_days", "approvals",
+        "retention_days", "approvals", "privacy_signal",
     }  # fmt: skip
     _object(said, known, place)
     asked = said.keys() - {"purposes", "categories"}
     if not asked:
         raise PolicyRulesUnusableError(f"{place} asks for nothing")
+    if "privacy_signal" in asked and "categories" in said:
+        raise PolicyRulesUnusableError(f"{place}.privacy_signal is about no category of data")
     if "approvals" in said and said.keys() - {"categories", "approvals"}:
         raise PolicyRulesUnusableError(f"{place} asks for approvals, so for nothing of a use")
     return Demand(
@@ -138,6 +149,7 @@ def _demand(said: Any, place: str) -> Demand:
         federation=_federation(said.get("federated"), f"{place}.federated"),
         people=_count(said, "people", place),
         retention_days=_count(said, "retention_days", place),
+        privacy_signal=_flag(said, "privacy_signal", place),
         approvals=_approvals(said, place),
     )
 

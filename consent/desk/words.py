@@ -84,6 +84,7 @@ LEFT: Final = {
     LeftAlone.PROVEN_WITHOUT: "A complete list of who is in it now leaves the person out.",
     LeftAlone.MASKED: "Every column is masked on every way to it, and nothing in it is registered "
     "as identifying people.",
+    LeftAlone.DERIVED_BEFORE: "It was made before the person's data came back.",
     LeftAlone.MODEL: "It is a model, not data: its versions are followed below.",
 }
 

@@ -198,16 +198,16 @@ class Migration(migrations.Migration):
                 models.F("due_at"), models.F("uuid"), name="consent_request_by_due_date"
             ),
         ),
-        # Of one person's open requests of a kind, the later ones are joined to the first. Those
-        # that are planned already go on: what they do is done once, whoever asks for it.
+        # Of one person's open requests of a kind, the others are joined to the one that is furthest.
+        # Those that are planned too go on: what they do is done once, whoever asks for it.
         migrations.RunSQL(
             sql="""
             UPDATE consent_rightsrequest r SET duplicate_of_id = f.id, due_at = f.due_at
               FROM (SELECT DISTINCT ON (subject_id, kind) id, subject_id, kind, due_at
                       FROM consent_rightsrequest
                      WHERE refused_at IS NULL AND completion_recorded_at IS NULL
-                     ORDER BY subject_id, kind, id) f
-             WHERE f.subject_id = r.subject_id AND f.kind = r.kind AND f.id < r.id
+                     ORDER BY subject_id, kind, planned_at, verified_at, id) f
+             WHERE f.subject_id = r.subject_id AND f.kind = r.kind AND f.id <> r.id
                AND r.refused_at IS NULL AND r.completion_recorded_at IS NULL
             """,
             reverse_sql=migrations.RunSQL.noop,

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0019_plans_and_approvals"),
+        ("consent", "0020_revivals"),
         ("governance", "0010_remediation_webhooks"),
         ("lineage", "0010_deployments"),
     ]

@@ -39,9 +39,11 @@ from consent.models.requests import (
     RequestLetter,
     RequestPause,
     RequestRecord,
+    RequestSource,
     Restriction,
     RightsRequest,
 )
+from consent.models.revivals import JournalLine, Revival
 from consent.models.scans import MembershipScan
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
@@ -63,6 +65,7 @@ __all__ = [
     "GateDecision",
     "GateInput",
     "IdentifierKey",
+    "JournalLine",
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",
@@ -85,7 +88,9 @@ __all__ = [
     "RequestLetter",
     "RequestPause",
     "RequestRecord",
+    "RequestSource",
     "Restriction",
+    "Revival",
     "RightsRequest",
     "SignInCode",
     "StandingPending",

@@ -12,7 +12,7 @@ from consent.portal.forms import ErasureForm
 from consent.portal.pages import personal, shown
 from consent.portal.visits import Visitor
 from consent.selectors import portal
-from consent.selectors.requests import due_if_asked
+from consent.selectors.requests import day_of, due_if_asked
 from consent.services import requests
 
 
@@ -40,6 +40,6 @@ def erase(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         "key": uuid4(),
         "held": held,
         "made": portal.model_uses(subject) if subject else [],
-        "due_at": due_if_asked(timezone.now()),
+        "due_on": day_of(due_if_asked(timezone.now())),
     }
     return shown(request, "erase", context, status=400 if form.is_bound else 200)

@@ -101,6 +101,7 @@ def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
         "state": standing.state,
         "ended": ended,
         "completed_at": standing.completed_at,
+        "due_on": standing.due_on,
         "overdue": standing.overdue,
         "paused_since": standing.paused_since,
         "restriction": standing.restriction,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from uuid import uuid4
 
 from django.contrib import messages
@@ -17,7 +17,7 @@ from consent.portal.forms import RightForm
 from consent.portal.pages import personal, shown
 from consent.portal.visits import Visitor
 from consent.selectors import portal, restrictions
-from consent.selectors.requests import ENDED, Standing, due_if_asked
+from consent.selectors.requests import ENDED, Standing, day_of, due_if_asked
 from consent.services import requests, restricting
 from governance.legal import LegalBasis, Need, need_of
 from governance.models import Purpose
@@ -26,12 +26,12 @@ from governance.selectors.rules import purposes
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request of a person, in words; ``due_at`` while it is open and its clock runs."""
+    """One request of a person, in words; ``due_on`` while it is open and its clock runs."""
 
     standing: Standing
     title: str
     state: str
-    due_at: datetime | None
+    due_on: date | None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -46,14 +46,14 @@ def choose(request: HttpRequest, visitor: Visitor) -> HttpResponse:
             details=said["details"], purposes=said["purposes"], verified=True,
         )  # fmt: skip
         return redirect("portal:request", uuid=opened.uuid)
-    subject, now = visitor.subject, timezone.now()
+    subject = visitor.subject
     context = {
         "form": form,
         "keys": {kind: uuid4() for kind in RequestKind.values},
         "objectable": objectable(),
         "restriction": restrictions.unlifted(subject) if subject else None,
         "lines": lines(portal.requests_of(subject)) if subject else [],
-        "due_at": due_if_asked(now),
+        "due_on": day_of(due_if_asked(timezone.now())),
     }
     return shown(request, "rights", context, status=400 if form.is_bound else 200)
 
@@ -74,7 +74,7 @@ def lines(asked: Collection[Standing]) -> list[Line]:
     return [
         Line(
             each, words.REQUEST[RequestKind(each.request.kind)], words.state_of(each),
-            None if each.state in ENDED or each.paused_since else each.request.due_at,
+            None if each.state in ENDED or each.paused_since else each.due_on,
         )
         for each in asked
     ]  # fmt: skip

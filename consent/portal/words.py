@@ -74,6 +74,8 @@ STANDING = {
     Standing.NONE: "You have said nothing about this yet",
 }
 
+SIGNALLED = "Your browser objected for you, by Global Privacy Control,"
+
 PRESS = {
     DecisionKind.GIVEN: "Give permission",
     DecisionKind.REFUSED: "Say no",

@@ -79,7 +79,7 @@ def conclude(run: Run) -> Conclusion:
     traced = tracing.people_in(versions.read_by(run))
     used, at, purposes = traced.people, run.started_at, list(said.purposes)
     if decision is not None and fits:
-        used = used - BitMap.deserialize(bytes(decision.excluded))
+        used = used - leaning.excluded_by(decision)
         at = decision.decided_at
         purposes = purposes or ([decision.purpose.key] if decision.purpose else [])
     reasons, unpermitted = _held_to(said, traced, used, purposes, at)

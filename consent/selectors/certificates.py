@@ -24,6 +24,7 @@ def certificate(standing: Standing) -> dict[str, Any]:
         "format": FORMAT,
         "request": str(request.uuid),
         "kind": request.kind,
+        "source": request.source,
         "received_at": request.received_at,
         "due_at": request.due_at,
         "state": standing.state,

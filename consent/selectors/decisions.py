@@ -8,6 +8,7 @@ from pyroaring import BitMap
 
 from consent import rules
 from consent.models import ConsentDecision, Subject
+from consent.models.decisions import SIGNAL
 from consent.rules import DecisionKind, Standing, standing_within
 from consent.selectors import restrictions
 from consent.selectors.persons import rows_of, several, whole
@@ -18,6 +19,8 @@ from governance.models import Purpose
 
 YES = [each.value for each in DecisionKind if each.is_yes]
 NO = [each.value for each in DecisionKind if not each.is_yes]
+# What a browser signals is no match for what was said; two signals are.
+_as_loud = ~Q(source=SIGNAL) | Q(source=OuterRef("source"))
 FEW = 20_000  # below it, naming the people is cheaper than reading everybody's decisions
 
 
@@ -121,11 +124,12 @@ def declined(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
 
 def _nearest(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
     """Keep, per person, what stands on the nearest purpose on which anything was said."""
-    standing = ConsentDecision.objects.in_force(at).filter(purpose_id__in=levels)
+    standing = ConsentDecision.objects.last_words(at).filter(purpose_id__in=levels)
+    standing = standing.heard(at, purpose_id__in=levels)
     if not levels[1:]:
         return standing
     nearer = ConsentDecision.objects.annotate(distance=_distance(levels)).filter(
-        subject_id=OuterRef("subject_id"), decided_at__lte=at, purpose_id__in=levels,
+        _as_loud, subject_id=OuterRef("subject_id"), decided_at__lte=at, purpose_id__in=levels,
         distance__lt=OuterRef("distance"),
     )  # fmt: skip
     return standing.annotate(distance=_distance(levels)).filter(~Exists(nearer))
@@ -133,9 +137,9 @@ def _nearest(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
 
 def _stops(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
     """Return what stands of "no" on a wider purpose, decided no earlier than the outer row."""
-    wider = ConsentDecision.objects.in_force(at).annotate(distance=_distance(levels))
+    wider = ConsentDecision.objects.last_words(at).annotate(distance=_distance(levels))
     return wider.filter(
-        subject_id=OuterRef("subject_id"), purpose_id__in=levels[1:], kind__in=NO,
+        _as_loud, subject_id=OuterRef("subject_id"), purpose_id__in=levels[1:], kind__in=NO,
         distance__gt=OuterRef("distance"), decided_at__gte=OuterRef("decided_at"),
     )  # fmt: skip
 

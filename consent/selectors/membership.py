@@ -20,6 +20,7 @@ from consent.models import (
     MembershipSpan,
     Reappearance,
     Subject,
+    SubjectIdentifier,
 )
 from consent.models.membership import BLOCK_BITS
 from consent.selectors.persons import rows_of
@@ -188,6 +189,17 @@ def reappeared_in(dataset_ids: Collection[int]) -> "QuerySet[Reappearance]":
     return Reappearance.objects.filter(dataset_id__in=list(dataset_ids), ended_at=None).order_by(
         "pk"
     )
+
+
+def to_reopen() -> "QuerySet[Reappearance]":
+    """Return the data that came back and that no erasure sees to, in the order it was seen.
+
+    Who registered again by their own wish did not come back: they are here.
+    """
+    again = SubjectIdentifier.objects.filter(
+        scheme=OuterRef("tombstone__scheme"), digest=OuterRef("tombstone__digest")
+    )
+    return Reappearance.objects.filter(~Exists(again), ended_at=None, request=None).order_by("pk")
 
 
 def _complete(version_ids: Collection[int]) -> "QuerySet[Manifest]":

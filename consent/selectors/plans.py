@@ -20,6 +20,7 @@ from consent.models import Subject
 from consent.selectors import judging, membership, uses
 from consent.selectors.judging import Review
 from consent.selectors.places import Obstacle, obstacle
+from consent.selectors.subjects import stands_in
 from governance.models import Dataset, Model
 from lineage.selectors import ancestry, transparency, walk
 from lineage.selectors.downstream import Downstream, downstream
@@ -35,6 +36,7 @@ class LeftAlone(StrEnum):
     PROVEN_WITHOUT = "proven_without"  # a complete list of its current version leaves them out
     MASKED = "masked"  # every column's path is masked, and nothing in it identifies people
     MODEL = "model"  # a model holds no rows: its versions are followed by themselves
+    DERIVED_BEFORE = "derived_before"  # what came back came after it was made
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,15 @@ def digest_of(content: Mapping[str, Any]) -> str:
 
 
 def drawn(subject: Subject, *, at: datetime | None = None) -> Plan:
-    """Draw the plan of a person's erasure as things are now; nothing is written."""
+    """Draw the plan of a person's erasure as things are now; nothing is written.
+
+    Of data that came back after an erasure it is known where and since when. So it is not looked
+    for in what was derived before that, nor above.
+    """
     holding = {each.pk for each in uses.datasets_holding(subject)}
-    below = downstream(holding)
-    found = _Found.of(subject, holding, below)
+    back = stands_in(subject)
+    below = downstream(uses.datasets_ever_holding(subject) if back else holding)
+    found = _Found.of(subject, holding, below, back=back)
     steps = found.steps()
     categories = {each for step in steps for each in step.dataset.categories}
     review = judging.review(categories=categories, at=at or timezone.now()) if steps else Review()
@@ -129,19 +136,21 @@ class _Found:
     without: Collection[int]
     models: Collection[int]
     unknown: Collection[int]
+    before: Collection[int]
     truncated: bool
     datasets: Mapping[int, Dataset]
 
     @classmethod
-    def of(cls, subject: Subject, holding: set[int], below: Downstream) -> "_Found":
+    def of(cls, subject: Subject, holding: set[int], below: Downstream, *, back: bool) -> "_Found":
         reached = set(below.depth)
-        above = ancestry.sources(reached)
+        before = reached - holding - uses.datasets_carrying(subject, reached) if back else set()
+        above = ancestry.sources(() if back else reached)
         unknown = transparency.unanswered(above.dataset_ids) - reached
         known = _named_once(Dataset.objects.select_related("storage").in_bulk(reached | unknown))
         models = Model.objects.filter(dataset_id__in=reached).values_list("dataset_id", flat=True)
         return cls(
             holding, below, _proven_without(subject, (reached | unknown) - holding), set(models),
-            unknown, above.truncated, known,
+            unknown, before, above.truncated, known,
         )  # fmt: skip
 
     def why_left(self, pk: int) -> LeftAlone | None:
@@ -152,6 +161,8 @@ class _Found:
             return LeftAlone.MODEL
         if pk in self.without:
             return LeftAlone.PROVEN_WITHOUT
+        if pk in self.before:
+            return LeftAlone.DERIVED_BEFORE
         masked = pk not in self.unknown and pk not in self.below.clear
         return LeftAlone.MASKED if masked and not self.datasets[pk].subject_column else None
 

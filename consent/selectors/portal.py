@@ -25,7 +25,7 @@ from consent.selectors.persons import rows_of
 from consent.selectors.requests import ENDED
 from consent.selectors.restrictions import is_restricted
 from governance.models import Dataset, LegalBasis, Purpose
-from governance.selectors.rules import purposes
+from governance.selectors.rules import chains
 from lineage.models import DatasetVersion, Run
 from lineage.openlineage import RunState
 from lineage.selectors import walk
@@ -167,13 +167,13 @@ def positions(subject: Subject | None, at: datetime) -> list[Position]:
         for each in decided.select_related("purpose", "notice_version__notice"):
             said[each.purpose_id].append(each)
     notices = _notices()
-    known = {purpose.pk: purpose for purpose in purposes()}
-    chains = {pk: _chain(pk, known) for pk in known}
-    ordered = sorted(chains, key=lambda pk: [known[each].title for each in chains[pk][::-1]])
+    ordered = sorted(chains().values(), key=lambda chain: [each.title for each in chain[::-1]])
     restricted = subject is not None and is_restricted(subject, at)
     return [
-        _position(known[pk], [said[each] for each in chains[pk]], notices.get(pk), at, restricted)
-        for pk in ordered
+        _position(
+            chain[0], [said[each.pk] for each in chain], notices.get(chain[0].pk), at, restricted
+        )
+        for chain in ordered
     ]
 
 
@@ -193,19 +193,8 @@ def _position(
     standing = rules.standing_within(levels, at)
     basis = LegalBasis(purpose.legal_basis)
     permitted = rules.permitted(basis, standing, restricted=restricted)
-    rests_on = (
-        level for level in levels if level and rules.standing_within([level], at) == standing
-    )
-    decision = rules.in_force(next(rests_on, []), at)
+    decision = rules.deciding(levels, at)
     return Position(purpose, standing, permitted, decision, notice)
-
-
-def _chain(pk: int, known: dict[int, Purpose]) -> list[int]:
-    """Return a purpose and every wider one, the nearest first."""
-    found = [pk]
-    while (parent := known[found[-1]].parent_id) is not None:
-        found.append(parent)
-    return found
 
 
 def _notices() -> dict[int, NoticeVersion]:

@@ -1,7 +1,7 @@
 """Where rights requests stand. The state is read off the facts; nothing sets it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -149,6 +149,11 @@ class Standing:
         return deadlines.confirm_by(Law(request.law), request.received_at, zone=zone())
 
     @property
+    def due_on(self) -> date:
+        """Return the last day in time."""
+        return day_of(self.request.due_at)
+
+    @property
     def paused_since(self) -> datetime | None:
         """Return since when the clock stands still, if it does."""
         return self.request.pauses.filter(until=None).values_list("since", flat=True).first()
@@ -168,6 +173,11 @@ class Standing:
 def zone() -> ZoneInfo:
     """Return the place whose days and months count."""
     return ZoneInfo(settings.COLOPHON_LEGAL_ZONE)
+
+
+def day_of(at: datetime) -> date:
+    """Return the day of an instant there, to be told to people."""
+    return at.astimezone(zone()).date()
 
 
 def due_if_asked(at: datetime, law: Law | None = None) -> datetime:
@@ -261,13 +271,18 @@ def to_observe() -> "QuerySet[RightsRequest]":
     # A measure that ends opens again what was complete.
     moved = Q(pk__in=remedies.to_tell().values("request_id"))
     open_now = planned.filter(Q(completion_recorded_at=None) | moved)
+    ready = forgettable() & ~Q(recipients.somebody_untold("subject"))
+    unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
+    unseen |= ready | moved | Q(recipients.answered_since("pk", "observed_at"))
+    return open_now.filter(unseen).order_by("due_at", "pk")
+
+
+def forgettable() -> Q:
+    """Return the condition that a planned erasure has nothing left to erase, and waits for that."""
     parts = ErasureStep.objects.filter(request=OuterRef("pk"))
     kept = parts.filter(outcome=ErasureStep.Outcome.EXEMPT)
-    forgettable = Q(forgotten_at=None) & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
-    forgettable &= Q(~recipients.somebody_untold("subject"))
-    unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    unseen |= forgettable | moved | Q(recipients.answered_since("pk", "observed_at"))
-    return open_now.filter(unseen).order_by("due_at", "pk")
+    planned = Q(forgotten_at=None, planned_at__isnull=False, refused_at=None)
+    return planned & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
 
 
 def passed_on() -> "QuerySet[RightsRequest]":

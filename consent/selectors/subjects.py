@@ -9,7 +9,14 @@ from django.db import connection
 from django.db.models import QuerySet
 from numpy.typing import NDArray
 
-from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
+from consent.models import (
+    Reappearance,
+    Revival,
+    Subject,
+    SubjectIdentifier,
+    SubjectKey,
+    Tombstone,
+)
 from consent.selectors.identifier_keys import Digests, Keys, steadily
 from governance.crypto import SealingKey
 from governance.errors import ColophonError, NotFoundError
@@ -80,6 +87,12 @@ def buried(scheme: str, digests: Digests) -> dict[bytes, int]:
     return {digest: int(key) for digest, key in zip(digests.newest, stones, strict=True) if key}
 
 
+def coming_back(stones: Collection[int]) -> bool:
+    """Say whether data of somebody with one of the tombstones is back, and not yet erased again."""
+    back = Reappearance.objects.filter(tombstone__in=stones, ended_at=None)
+    return back.exists() or Revival.objects.filter(tombstone__in=stones).exists()
+
+
 def erased_at(scheme: str, value: str) -> datetime | None:
     """Return when an identifier was last erased, whoever has it since."""
 
@@ -119,6 +132,26 @@ def _keys(query: str, scheme: str, digests: Digests) -> NDArray[np.int64]:
         placed = np.frombuffer(bytes(cursor.fetchone()[0] or b""), dtype=_PLACED)
     keys[placed["n"] % len(digests)] = placed["key"]
     return keys
+
+
+def stands_in(subject: Subject) -> bool:
+    """Say whether a row stands for somebody who was erased before and whose data came back."""
+    return subject.erased_at is not None and subject.erased_at < subject.created_at
+
+
+def looked_for(people: Collection[int], scheme: str) -> list[tuple[bytes, int, int]]:
+    """Return by what some people are looked for, as (digest, version of its key, person).
+
+    Who was erased has no identifier; where their data came back the tombstone says what to look
+    for, until it is erased again.
+    """
+    known = SubjectIdentifier.objects.filter(subject_id__in=people, scheme=scheme)
+    back = Revival.objects.filter(subject_id__in=people, tombstone__scheme=scheme)
+    found = [
+        *known.values_list("digest", "key_version", "subject_id"),
+        *back.values_list("tombstone__digest", "tombstone__key_version", "subject_id"),
+    ]
+    return [(bytes(digest), version, subject) for digest, version, subject in found]
 
 
 def key_of(subject: Subject) -> SealingKey:

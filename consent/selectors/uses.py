@@ -17,8 +17,9 @@ from consent.models import ErasureStep, Subject
 from consent.selectors import leaning, membership
 from consent.selectors.persons import rows_of
 from governance.models import Dataset
-from lineage.models import DatasetVersion, ModelVersion, Provenance
-from lineage.selectors import transparency, walk
+from lineage.models import ModelVersion, Provenance
+from lineage.selectors import ancestry, transparency, walk
+from lineage.selectors.identities import identities
 from lineage.selectors.transparency import Certainty
 
 
@@ -73,6 +74,31 @@ def uses_of(subject: Subject, made: ModelVersion) -> list[Use]:
     return [use for row in rows for use in _uses(row, rows, membership.versions_of([row]), only)]
 
 
+def datasets_ever_holding(subject: Subject) -> set[int]:
+    """Return the data sets that hold a person's data or ever did."""
+    return set(walk.datasets_of(membership.versions_holding(subject)).values())
+
+
+def datasets_carrying(subject: Subject, datasets: Collection[int]) -> set[int]:
+    """Return those data sets whose content now came, by any way, from what holds a person.
+
+    Where there is too much to look at, a data set is among them.
+    """
+    rows, found = rows_of(subject), set()
+    for version in ancestry.current_versions(datasets):
+        above = walk.ancestors([version])
+        if above.truncated or any(_carries(version, row, rows, above.versions) for row in rows):
+            found.add(version)
+    carrying = set(identities(set(walk.datasets_of(found).values())).values())
+    one = identities(datasets)
+    return {pk for pk in datasets if one[pk] in carrying}
+
+
+def _carries(version: int, row: int, rows: Collection[int], above: Collection[int]) -> bool:
+    stops = _stops(row, rows, BitMap(above))
+    return walk.path(version, membership.versions_of([row]) - stops, stops=stops) is not None
+
+
 def _together(found: list[Use]) -> list[Use]:
     """Keep of each model version the surest way that any row shows, the latest version first."""
     surest: dict[int, Use] = {}
@@ -90,9 +116,7 @@ def _together(found: list[Use]) -> list[Use]:
 
 def _models_of(row: int, rows: Collection[int]) -> list[Use]:
     holding = membership.versions_of([row])
-    held = DatasetVersion.objects.filter(pk__in=holding)
-    datasets = set(held.values_list("dataset_id", flat=True))
-    found = transparency.model_versions_holding(datasets)
+    found = transparency.model_versions_holding(set(walk.datasets_of(holding).values()))
     return _uses(row, rows, holding, ModelVersion.objects.filter(pk__in=list(found)))
 
 

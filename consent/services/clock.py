@@ -36,10 +36,10 @@ class ClockNotPausedError(ColophonError):
     status: ClassVar[int] = 409
 
 
-class ExtensionTooLateError(ColophonError):
+class ExtensionImpossibleError(ColophonError):
     """The person has to be told before the first period ends, and once."""
 
-    code: ClassVar[str] = "extension_too_late"
+    code: ClassVar[str] = "extension_impossible"
     status: ClassVar[int] = 409
 
 
@@ -48,11 +48,12 @@ def extend(*, request: RightsRequest, code: Extension, text: str = "") -> None:
     """Take longer, and tell the person why: on the request's page, and by mail.
 
     ``text`` is what is added to the code's sentence, in the mail alone. Raises
-    `ExtensionTooLateError`, and `RequestJoinedError` or `RequestEndedError`.
+    `ExtensionImpossibleError`, and `RequestJoinedError` or `RequestEndedError`.
     """
     found, now = held_open(request), timezone.now()
-    if found.extended_at is not None or found.due_at < now:
-        raise ExtensionTooLateError("it was extended already, or its time is up")
+    time_is_up = found.due_at < now and not found.pauses.filter(until=None).exists()
+    if found.extended_at is not None or time_is_up:
+        raise ExtensionImpossibleError("it was extended already, or its time is up")
     found.extended_at, found.extension_code = now, Extension(code).value
     found.save(update_fields=["extended_at", "extension_code"])
     due_at = _set_due(found)

@@ -19,10 +19,11 @@ from pyroaring import BitMap
 from consent.connectors import connector_for
 from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
-from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
+from consent.models import ErasureBatch, ErasureStep
 from consent.selectors.identifier_keys import digests_at, moved_up
 from consent.selectors.persons import several
-from consent.services import stays
+from consent.selectors.subjects import looked_for
+from consent.services import reappearances, stays
 from consent.services.claims import Batch, claim, kept_alive, put_off, remember_located
 from consent.services.leases import LostClaimError
 from consent.services.places import place_of
@@ -126,6 +127,7 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         if not batch.tokens:
             return 0
     connector = connector_for(place.kind)
+    reappearances.look_for(batch)
     found = read(connector, place, dataset.subject_scheme, wanted)
     remember_located(batch, found.rows)
     erased = connector.erase(place, found.values)
@@ -153,12 +155,11 @@ def people_of(rows: Mapping[int, BitMap], scheme: str) -> tuple[Wanted, set[int]
     for step, person in rows.items():
         for row in person:
             of[row].add(step)
-    found = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
-    known = list(found.values_list("digest", "key_version", "subject_id"))
+    known = looked_for(of, scheme)
     newest = max((version for _, version, _ in known), default=1)
     wanted: defaultdict[bytes, set[int]] = defaultdict(set)
     for kept, version, subject in known:
-        [digest] = moved_up([bytes(kept)], version, newest)
+        [digest] = moved_up([kept], version, newest)
         wanted[digest] |= of[subject]
     return Wanted(newest, dict(wanted)), set(rows).difference(*wanted.values())
 
@@ -212,6 +213,7 @@ def _finish(batch: Batch, erased: Erased, rows: Mapping[int, BitMap]) -> int:
         step.save(update_fields=["others"])
     leaving = BitMap.union(*(rows[pk] for pk in batch.tokens))
     stays.end(dataset_id=batch.dataset_id, people=leaving, version=version)
+    reappearances.end(batch)
     _into_ledger(batch, made)
     return len(batch.tokens)
 

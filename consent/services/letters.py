@@ -19,6 +19,7 @@ from consent.deadlines import Law
 from consent.models import RequestKind, RequestLetter, RightsRequest
 from consent.selectors.letters import addresses_for
 from consent.selectors.request_texts import opened, sealed
+from consent.selectors.requests import day_of
 
 logger = logging.getLogger(__name__)
 
@@ -134,5 +135,6 @@ def _told(letter: RequestLetter) -> str:
         return f"We do not do what you asked for. {why}\n\n{complaint}"
     if letter.kind == Kind.EXTENDED:
         why = grounds.EXTENDED[grounds.Extension(letter.code)]
-        return f"Your request takes longer: until {request.due_at:%d %B %Y}. {why}\n\n{complaint}"
+        until = f"{day_of(request.due_at):%d %B %Y}"
+        return f"Your request takes longer: until {until}. {why}\n\n{complaint}"
     return LIFTING

@@ -183,8 +183,8 @@ def _take(manifest: Manifest, keys: Keys) -> None:
     with connection.cursor() as cursor:
         if manifest.mode != Manifest.Mode.ADD:
             cursor.execute(_SEEN_OUT.format(un="NOT" if comes else ""), places)
-        if comes:
-            cursor.execute(_SEEN_AGAIN.format(unknown=staging.unknown(keys)), places)
+        for step in (_SEEN_ANEW, _SEEN_AGAIN) if comes else ():
+            cursor.execute(step.format(unknown=staging.unknown(keys)), places)
 
 
 def _listed(scheme: str) -> BitMap:
@@ -255,6 +255,14 @@ _MEET = (
        AND NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i WHERE i.subject_id = f.id)
     """,
 )
+
+# An erasure that has begun to read may have passed by what this list speaks of.
+_SEEN_ANEW = """
+    UPDATE consent_reappearance r SET ended_at = %(at)s
+      FROM consent_tombstone t JOIN consent_named n ON n.digest = t.digest
+     WHERE t.scheme = %(scheme)s AND r.tombstone_id = t.id AND r.dataset_id = %(dataset)s
+       AND r.ended_at IS NULL AND r.looked_for_at IS NOT NULL AND %(until)s::bigint IS NULL
+"""
 
 _SEEN_AGAIN = """
     INSERT INTO consent_reappearance (dataset_id, tombstone_id, manifest_id, ended_at)

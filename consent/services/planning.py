@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from consent.models import ErasurePlan, ErasureStep
+from consent.models import ErasurePlan, ErasureStep, RightsRequest
 from consent.selectors import plans
 from consent.selectors.places import Obstacle
 from consent.selectors.requests import to_plan
@@ -28,22 +28,9 @@ def plan(*, request_id: int) -> bool:
     if due is None:
         return False
     hold_people(shared=True)
-    now = timezone.now()
-    drawn = plans.drawn(due.subject, at=now)
-    content = drawn.content()
-    made = ErasurePlan.objects.create(
-        request=due, number=due.plans.count() + 1, content=content,
-        digest=plans.digest_of(content), approvals=drawn.review.approvals,
-    )  # fmt: skip
-    released_at = None if made.approvals else now
-    ErasureStep.objects.bulk_create(
-        ErasureStep(
-            request=due, dataset=each.dataset, certainty=each.certainty, position=each.position,
-            released_at=released_at, **_state(each),
-        )
-        for each in drawn.steps
-    )  # fmt: skip
-    due.planned_at = now
+    drawn = plans.drawn(due.subject, at=timezone.now())
+    made, _ = _written(due, drawn)
+    due.planned_at = timezone.now()
     due.save(update_fields=["planned_at"])
     open_for(request=due, affected=drawn.models)
     record(
@@ -54,6 +41,47 @@ def plan(*, request_id: int) -> bool:
         },
     )  # fmt: skip
     return True
+
+
+def extend(*, request: RightsRequest) -> int:
+    """Plan again where data sets have come into sight that have no step; return how many have now.
+
+    It is part of the caller's transaction, which holds the request.
+    """
+    drawn = plans.drawn(request.subject, at=timezone.now())
+    known = set(request.steps.values_list("dataset_id", flat=True))
+    if all(each.dataset.pk in known for each in drawn.steps):
+        return 0
+    made, added = _written(request, drawn)
+    record(
+        request, "erasure.extended",
+        {
+            "plan": str(made.uuid), "content_sha256": made.digest, "approvals": made.approvals,
+            "steps": added,
+        },
+    )  # fmt: skip
+    return added
+
+
+def _written(request: RightsRequest, drawn: plans.Plan) -> tuple[ErasurePlan, int]:
+    """Write down a plan, and steps for data sets that have none yet; return how many those are."""
+    content = drawn.content()
+    made = ErasurePlan.objects.create(
+        request=request, number=request.plans.count() + 1, content=content,
+        digest=plans.digest_of(content), approvals=drawn.review.approvals,
+    )  # fmt: skip
+    released_at = None if made.approvals else timezone.now()
+    known = set(request.steps.values_list("dataset_id", flat=True))
+    steps = [
+        ErasureStep(
+            request=request, dataset=each.dataset, certainty=each.certainty,
+            position=each.position, released_at=released_at, **_state(each),
+        )
+        for each in drawn.steps
+        if each.dataset.pk not in known
+    ]  # fmt: skip
+    ErasureStep.objects.bulk_create(steps)
+    return made, len(steps)
 
 
 def _state(step: plans.PlannedStep) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Open rights requests, answer them, and settle what only a person can settle."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID, uuid5
@@ -10,7 +10,14 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from consent.deadlines import Law
-from consent.models import AT_ONCE, ErasureStep, RequestKind, RightsRequest, Subject
+from consent.models import (
+    AT_ONCE,
+    ErasureStep,
+    RequestKind,
+    RequestSource,
+    RightsRequest,
+    Subject,
+)
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors import requests as known
 from consent.selectors.persons import rows_of
@@ -36,11 +43,13 @@ __all__ = [
     "answer",
     "confirm_identity",
     "correct",
+    "open_automatic",
     "open_erasure",
     "open_request",
     "record",
     "record_many",
     "settle_step",
+    "take_back_every_permission",
 ]
 
 # What two callers who open at the same time can break: the later one looks again, and joins.
@@ -135,6 +144,30 @@ def open_request(
 def open_erasure(*, subject: Subject, key: UUID, verified: bool) -> RightsRequest:
     """Receive the person's own request to be erased, as `open_request` does."""
     return open_request(subject=subject, kind=RequestKind.ERASURE, key=key, verified=verified)
+
+
+@transaction.atomic
+def open_automatic(*, subject: Subject, key: UUID) -> RightsRequest:
+    """Open an erasure that nobody has to ask for again, with a clock of its own.
+
+    It is verified, because the first was. The same key again returns the first.
+    """
+    now = timezone.now()
+    request, _ = RightsRequest.objects.get_or_create(
+        subject=subject,
+        idempotency_key=key,
+        defaults={
+            "kind": RequestKind.ERASURE, "source": RequestSource.AUTOMATIC,
+            "law": settings.COLOPHON_LAW, "received_at": now, "verified_at": now,
+            "due_at": known.due_if_asked(now),
+        },
+    )  # fmt: skip
+    return request
+
+
+def take_back_every_permission(request: RightsRequest) -> None:
+    """Let nothing be permitted any more, from when an erasure was received."""
+    _take_back(request, Purpose.objects.order_by("pk"), DecisionSource.PERSON)
 
 
 @transaction.atomic
@@ -276,7 +309,13 @@ def _say_no(request: RightsRequest, asked: _Asked) -> None:
     if asked.kind not in {RequestKind.ERASURE, RequestKind.OBJECTION}:
         return
     every = Purpose.objects.order_by("pk") if asked.purposes is None else asked.purposes
-    withdrawn = asked.kind is RequestKind.ERASURE
+    _take_back(request, every, asked.source, asked.reason)
+
+
+def _take_back(
+    request: RightsRequest, every: Iterable[Purpose], source: DecisionSource, reason: str = ""
+) -> None:
+    withdrawn = request.kind == RequestKind.ERASURE
     for purpose in every:
         by_consent = purpose.legal_basis == LegalBasis.CONSENT
         decisions.record(
@@ -284,8 +323,8 @@ def _say_no(request: RightsRequest, asked: _Asked) -> None:
             purpose=purpose,
             kind=DecisionKind.WITHDRAWN if withdrawn and by_consent else DecisionKind.OBJECTED,
             decided_at=request.received_at,
-            source=asked.source,
-            reason=asked.reason,
+            source=source,
+            reason=reason,
             key=_key_for(request, purpose),
         )
 

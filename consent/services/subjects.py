@@ -22,6 +22,7 @@ from governance.services import ledger
 
 __all__ = [
     "IdentifiersOfTwoPeopleError",
+    "PersonBeingErasedError",
     "PersonWasErasedError",
     "Registered",
     "SubjectErasedError",
@@ -46,6 +47,13 @@ class PersonWasErasedError(ColophonError):
     """The person asked to be erased; only the person can come back, by saying so."""
 
     code = "person_was_erased"
+    status = 409
+
+
+class PersonBeingErasedError(ColophonError):
+    """Data of the erased person has come back and is being erased; then they can register."""
+
+    code = "person_being_erased"
     status = 409
 
 
@@ -91,7 +99,8 @@ def register(*, identifiers: Sequence[tuple[str, str]], again: bool = False) -> 
 
     The same identifiers again return the same person; further ones are added. ``again`` says that
     the person, once erased, comes back: a new person, without the old history. Raises
-    `IdentifierMalformedError`, `IdentifiersOfTwoPeopleError` and `PersonWasErasedError`.
+    `IdentifierMalformedError`, `IdentifiersOfTwoPeopleError`, `PersonWasErasedError` and
+    `PersonBeingErasedError`.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -106,26 +115,31 @@ def register(*, identifiers: Sequence[tuple[str, str]], again: bool = False) -> 
 
 
 @transaction.atomic
-def forget(*, subject: Subject) -> None:
-    """Destroy the person's keys and identifiers, and leave tombstones; doing it twice is harmless.
+def forget(*, subject: Subject) -> list[Tombstone]:
+    """Destroy the person's keys and identifiers, and leave tombstones, which are returned.
 
-    It is part of the caller's transaction, and about all rows of the person. Decisions and
-    memberships stay, and are nobody's: no row leads to them from an identifier any more. Bytes in
-    backups and in the database's own write-ahead log live until those are rotated.
+    Doing it twice is harmless, and returns none. It is part of the caller's transaction, and about
+    all rows of the person. Decisions and memberships stay, and are nobody's: no row leads to them
+    from an identifier any more. Bytes in backups and in the database's own write-ahead log live
+    until those are rotated.
     """
+    stones: list[Tombstone] = []
     hold_people(shared=False)
     rows = Subject.objects.select_for_update(no_key=True).filter(pk__in=rows_of(subject))
     for held in rows.order_by("pk"):
         if held.erased_at is None:
-            _forget(held)
+            stones += _forget(held)
     subject.refresh_from_db()
+    return stones
 
 
-def _forget(held: Subject) -> None:
-    schemes = _bury(list(held.identifiers.all()))
+def _forget(held: Subject) -> list[Tombstone]:
+    stones = _bury(list(held.identifiers.all()))
+    schemes = sorted({stone.scheme for stone in stones})
     held.identifiers.all().delete()
     SubjectKey.objects.filter(subject=held).delete()
     Subject.objects.filter(pk=held.pk).update(erased_at=Now(), erased_schemes=schemes)
+    return stones
 
 
 def hold_people(*, shared: bool) -> None:
@@ -140,8 +154,8 @@ def hold_people(*, shared: bool) -> None:
         cursor.execute(f"SELECT {how}(%s)", [Lock.PEOPLE])
 
 
-def _bury(rows: Sequence[SubjectIdentifier]) -> list[str]:
-    """Leave tombstones, by the newest key; return the schemes of what was buried.
+def _bury(rows: Sequence[SubjectIdentifier]) -> list[Tombstone]:
+    """Leave tombstones, by the newest key, and return them.
 
     Who comes back is met by the tombstone that is there, so one by the key before is moved up. A
     row by the newest key has no such tombstone: those are moved up before any identifier is.
@@ -156,13 +170,12 @@ def _bury(rows: Sequence[SubjectIdentifier]) -> list[str]:
         if row.key_version < newest:
             old = Tombstone.objects.filter(scheme=row.scheme, digest=row.digest)
             old.update(digest=digest, key_version=newest)
-    Tombstone.objects.bulk_create(
+    return Tombstone.objects.bulk_create(
         [stones[each] for each in sorted(stones)],
         update_conflicts=True,
         unique_fields=["digest", "scheme"],
         update_fields=["erased_at"],
     )
-    return sorted({row.scheme for row in rows})
 
 
 def _met(identifiers: Sequence[tuple[str, str]], keys: Keys) -> _Met:
@@ -192,8 +205,8 @@ def _given(identifiers: Sequence[tuple[str, str]], keys: Keys) -> list[_Given]:
 
 def _register(identifiers: Sequence[tuple[str, str]], *, again: bool) -> Registered:
     met = steadily(lambda keys: _met(identifiers, keys))
-    if met.buried and not again:
-        raise PersonWasErasedError("the person was erased and has not asked to come back")
+    if met.buried:
+        _let_back(met, again=again)
     _move_up(met)
     subject = _owner({row.subject_id for row in met.rows.values()})
     found = subject or Subject.objects.create()
@@ -210,6 +223,15 @@ def _register(identifiers: Sequence[tuple[str, str]], *, again: bool) -> Registe
             sealed_for=found.uuid,
         )
     return Registered(found, created=subject is None)
+
+
+def _let_back(met: _Met, *, again: bool) -> None:
+    """Refuse somebody who was erased, unless they say that they come back, and can."""
+    if not again:
+        raise PersonWasErasedError("the person was erased and has not asked to come back")
+    hold_people(shared=False)  # a list that is being taken may name them
+    if known.coming_back(met.buried.values()):
+        raise PersonBeingErasedError("data that came back is being erased; register after that")
 
 
 def _move_up(met: _Met) -> None:

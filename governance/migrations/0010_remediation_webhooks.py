@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("governance", "0009_webhook_request_due"),
+        ("governance", "0010_checkpoints"),
     ]
 
     operations = [

@@ -174,7 +174,8 @@ def test_after_the_deletion_the_link_is_all_that_is_left(visit):
     assert ANN not in visit.page.content()
 
 
-def test_rights_are_chosen_with_one_press_each(visit):
+def test_rights_are_chosen_with_one_press_each(chromium, live_server, made):
+    visit = visit_of(chromium, live_server, viewport=PHONE)
     visit.sign_in()
     visit.press("All my rights")
     visit.press("Ask for correction")
@@ -195,6 +196,7 @@ def test_rights_are_chosen_with_one_press_each(visit):
     visit.open("/me/rights")
     visit.press("Lift the restriction")
     assert "Your data is not restricted." in visit.text
+    assert visit.complaints == []
 
 
 @pytest.mark.parametrize("path", ["/", "/policies", "/policies/loans", "/policies/loans/1"])

@@ -84,6 +84,14 @@ def reappearance_twice():
     twice(Reappearance.objects.create, manifest=taken, dataset=taken.dataset, tombstone=stone)
 
 
+def looked_for_by_nobody():
+    taken = manifest()
+    stone = Tombstone.objects.create(scheme="email", digest=DIGEST)
+    Reappearance.objects.create(
+        manifest=taken, dataset=taken.dataset, tombstone=stone, looked_for_at=NOON
+    )
+
+
 def gate_input_twice():
     at = version()
     twice(GateInput.objects.create, decision=gate(), dataset=at.dataset, version=at)
@@ -164,6 +172,7 @@ FIRES = {
         span=span(), high=0, people=bytes(9000)
     ),
     "consent_reappearance_open_once": reappearance_twice,
+    "consent_reappearance_looked_for_by_a_request": looked_for_by_nobody,
     "consent_gatedecision_outcome_known": lambda: gate(outcome="perhaps", reasons=["x"]),
     "consent_gatedecision_says_why": lambda: gate(outcome="gap"),
     "consent_gatedecision_permit_excludes_nobody": lambda: gate(excluded_count=1),

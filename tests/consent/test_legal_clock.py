@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core import mail
@@ -25,6 +26,7 @@ from governance.models import WebhookKind, WebhookMessage
 from governance.services import webhooks
 from tests.factories.consent import SubjectFactory, registered
 from tests.factories.governance import ApiClientFactory
+from tests.factories.portal import text_of
 from tests.factories.rights import ask, mailed, told
 
 pytestmark = pytest.mark.django_db
@@ -76,10 +78,13 @@ def test_the_law_of_a_request_is_the_services_own_or_what_is_said(settings, law,
     assert (confirm is None) == (law == "gdpr")
 
 
-def test_the_days_are_those_of_the_place_that_is_set(settings):
-    settings.COLOPHON_LEGAL_ZONE = "Pacific/Auckland"
-    due = ask("access").due_at
-    assert due.astimezone(requests.zone()).time().isoformat() == "23:59:59.999999"
+@pytest.mark.parametrize("place", ["Pacific/Auckland", "America/Los_Angeles"])
+def test_the_days_are_those_of_the_place_that_is_set_and_told_as_such(settings, client, place):
+    settings.COLOPHON_LEGAL_ZONE = place
+    request = ask("access")
+    due = request.due_at.astimezone(ZoneInfo(place))
+    assert due.time().isoformat() == "23:59:59.999999"
+    assert f"due by {due:%-d %B %Y}." in text_of(client.get(f"/requests/{request.uuid}").content)
 
 
 def test_an_extension_is_told_with_its_reason_before_the_first_month_ends():
@@ -99,17 +104,26 @@ def test_an_extension_is_told_with_its_reason_before_the_first_month_ends():
     ):  # fmt: skip
         assert words in sent.body
     assert b"ten places" not in bytes(RequestLetter.objects.get().text_sealed)
-    with pytest.raises(clock.ExtensionTooLateError):
+    with pytest.raises(clock.ExtensionImpossibleError):
         clock.extend(request=request, code="number_of_requests")
     assert RequestLetter.objects.count() == 1
 
 
 def test_once_the_time_is_up_nobody_takes_longer():
     request = left(-1)
-    with pytest.raises(clock.ExtensionTooLateError):
+    with pytest.raises(clock.ExtensionImpossibleError):
         clock.extend(request=request, code="complexity")
     request.refresh_from_db()
     assert (request.extended_at, RequestLetter.objects.count()) == (None, 0)
+
+
+def test_while_the_clock_stands_still_the_time_is_not_up():
+    request = ask("access", verified=False)
+    clock.pause(request=request)
+    moved(request, 40)
+    clock.extend(request=request, code="complexity")
+    request.refresh_from_db()
+    assert request.extended_at is not None
 
 
 def test_what_has_ended_is_not_extended():

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from io import BytesIO
+from pathlib import Path
 from uuid import UUID
 
 import pyarrow as pa
@@ -184,11 +185,10 @@ def test_the_reader_takes_no_more_memory_than_it_may_and_says_so(tmp_path):
 
 
 def test_a_full_disk_is_said_and_nothing_is_read(monkeypatch):
-    monkeypatch.setattr(
-        parquet_lists, "TemporaryFile", lambda **_: open("/dev/full", "w+b", buffering=0)
-    )
-    with pytest.raises(ManifestRoomError) as refused:
-        read(parquet_of(who=["secret"]))
+    with Path("/dev/full").open("w+b", buffering=0) as full:
+        monkeypatch.setattr(parquet_lists, "TemporaryFile", lambda **_: full)
+        with pytest.raises(ManifestRoomError) as refused:
+            read(parquet_of(who=["secret"]))
     assert "secret" not in refused.value.message
 
 

@@ -179,3 +179,28 @@ def test_a_worker_that_claims_while_it_is_refused_finds_nothing_to_do():
         refusal.result()
     [step] = ErasureStep.objects.all()
     assert (step.state, step.outcome, step.token) == ("done", "exempt", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_that_is_not_committed_yet_is_waited_for_and_stops_the_refusal():
+    take(DatasetFactory(), [ANN], scheme="email")
+    request = ask("erasure", registered(("email", ANN)))
+    planning.plan(request_id=request.pk)
+    [dataset_id] = ErasureStep.objects.values_list("dataset_id", flat=True)
+
+    def refuses() -> None:
+        try:
+            refusing.refuse(request=request, ground=GROUND)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert claims.claim(dataset_id=dataset_id, limit=9) is not None
+            refusal = pool.submit(refuses)
+            with pytest.raises(TimeoutError):
+                refusal.result(timeout=0.5)  # it waits for us
+        with pytest.raises(refusing.ErasureBegunError):
+            refusal.result()
+    request.refresh_from_db()
+    assert (ErasureStep.objects.get().state, request.refused_at) == ("running", None)

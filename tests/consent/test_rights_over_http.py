@@ -125,7 +125,7 @@ def test_an_operator_stops_the_clock_extends_and_refuses(operator, ann):
     assert longer["extension_code"] == "complexity"
     assert longer["due_at"] > made["due_at"]
     again = does(operator, made, "extension", 409, code="complexity")
-    assert again["code"] == "extension_too_late"
+    assert again["code"] == "extension_impossible"
     assert does(operator, made, "identity")["state"] == "verified"
     assert does(operator, made, "pause", 409)["code"] == "clock_cannot_pause"
     unfit = does(operator, made, "refusal", 422, ground="art_17_3_b")

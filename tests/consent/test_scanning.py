@@ -285,8 +285,8 @@ def test_a_worker_that_wakes_after_its_lease_changes_nothing(clinic, monkeypatch
     once_read(
         monkeypatch, lambda: MembershipScan.objects.filter(pk=scan.pk).update(token=99)
     )  # fmt: skip
+    claimed = scanning._claim(scan.pk)
     with pytest.raises(LostClaimError):
-        claimed = scanning._claim(scan.pk)
         scanning._scan(claimed, lambda _: None)
     assert not Manifest.objects.exists()
     assert Subject.objects.count() == 0
@@ -296,7 +296,7 @@ def test_a_worker_that_wakes_after_its_lease_changes_nothing(clinic, monkeypatch
 def test_the_sweeper_tells_of_what_is_due_and_only_of_that(clinic, monkeypatch):
     told = []
     monkeypatch.setattr(
-        sweeper.application, "send_task", lambda name, args, retry: told.append((name, args))
+        sweeper.application, "send_task", lambda name, args, **_: told.append((name, args))
     )
 
     def swept() -> list[tuple]:

@@ -153,6 +153,13 @@ class Known:
         }  # fmt: skip
         made = {path: self.make(path, body) for path, body in self.right.items()}
         subject = made[f"{v1}/subjects"]["uuid"]
+        other = {"scheme": "email", "value": f"{key}@example.com"}
+        other = self.make(f"{v1}/subjects", {"identifiers": [other]})["uuid"]
+        place = f"{v1}/subjects/{{uuid}}/merges"
+        self.places |= {place: {"uuid": subject}}
+        self.right |= {place: {"other": other, "reason": "x"}}
+        self.right |= {f"{place}/{{merge}}/undo": {"reason": "x"}}
+        undone = {"uuid": subject, "merge": self.make(place, self.right[place])["uuid"]}
         decision = {"purpose": key, "kind": "given", "decided_at": datetime.now(UTC).isoformat(),
                     "valid_until": None, "notice_version": None, "source": "person"}  # fmt: skip
         request = {"subject": subject, "kind": "objection", "identity_verified": False,
@@ -190,7 +197,8 @@ class Known:
         self.right |= remedies(remedy["model_version"])
         running = self.make(f"{v1}/deployments", self.right[f"{v1}/deployments"])["uuid"]
         violation = self.violation()
-        self.places = {
+        self.places |= {
+            f"{place}/{{merge}}/undo": undone,
             f"{v1}/subjects/{{uuid}}/decisions": {"uuid": subject},
             **{
                 path: {"uuid": asked}
@@ -435,5 +443,6 @@ def test_after_all_that_nothing_is_stuck_and_the_service_wrote_no_traceback(know
             break
         time.sleep(0.1)
     assert pending.json()["pending"] == {"events": 0, "model_versions": 0}
-    assert known.client.get("/healthz").json() == {"database": "answers"}
+    healthy = {"database": "answers", "journal": "replayed"}
+    assert known.client.get("/healthz").json() == healthy
     assert "Traceback" not in service.log.read_text()
