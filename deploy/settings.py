@@ -139,6 +139,8 @@ SPECTACULAR_SETTINGS = {
             "completed",
             "joined",
         ],
+        "RemedyState": ["open", "mitigated", "unapproved", "retiring", "closed"],
+        "NoticeState": ["waiting", "given_up", "delivered", "accepted", "ended"],
         "RequestSource": ["person", "guardian", "delegate", "operator"],
         "SourceEnum": ["person", "guardian", "delegate", "operator", "import", "signal"],
         "StateEnum": ["ready", "done", "dead"],

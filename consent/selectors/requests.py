@@ -271,9 +271,9 @@ def to_observe() -> "QuerySet[RightsRequest]":
     # A measure that ends opens again what was complete.
     moved = Q(pk__in=remedies.to_tell().values("request_id"))
     open_now = planned.filter(Q(completion_recorded_at=None) | moved)
+    ready = forgettable() & ~Q(recipients.somebody_untold("subject"))
     unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    told = Q(~recipients.somebody_untold("subject"))
-    unseen |= forgettable() & told | moved | Q(recipients.answered_since("pk", "observed_at"))
+    unseen |= ready | moved | Q(recipients.answered_since("pk", "observed_at"))
     return open_now.filter(unseen).order_by("due_at", "pk")
 
 

@@ -18,7 +18,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from consent.measures import LEGAL_GROUNDS
-from consent.models import NoticeAnswer, RecipientNotice, RequestKind, RightsRequest, Subject
+from consent.models import (
+    NoticeAnswer,
+    RecipientNotice,
+    RequestKind,
+    RequestSource,
+    RightsRequest,
+    Subject,
+)
 from consent.selectors import recipients as known
 from consent.selectors import subjects
 from consent.selectors.persons import rows_of
@@ -72,14 +79,14 @@ def open_for(request: RightsRequest) -> int:
 
     It belongs into the caller's transaction. Who received a model only is told of the model; as
     soon as they turn out to hold the person's data, they are told of the person as well. Once the
-    person is forgotten nobody can be named any more, not even if the data comes back, and who
-    becomes known as a recipient then is told of models only. Nobody is told before it is known that
-    it was the person who asked, and that the plan is approved.
+    person is forgotten nobody can be named any more, and who becomes known as a recipient then is
+    told of models only. Nobody is told before it is known that it was the person who asked, and
+    that the plan is approved. Of data that merely came back they were told before.
     """
     waits = request.verified_at is None or request.steps.filter(released_at=None).exists()
     if request.kind not in TOLD_OF or waits:
         return 0
-    nameable = request.forgotten_at is None and request.subject.erased_at is None
+    nameable = request.forgotten_at is None and request.source != RequestSource.AUTOMATIC
     there = set(request.notices.values_list("recipient_id", "names_person"))
     opened = 0
     for recipient, scope in sorted(known.in_scope(request).items()):

@@ -30,6 +30,7 @@ from consent.selectors import requests
 from consent.selectors.certificates import certificate
 from consent.selectors.requests import RequestState
 from consent.services import (
+    approving,
     certificates,
     forgetting,
     merging,
@@ -41,7 +42,7 @@ from consent.services.requests import confirm_identity, correct, open_request
 from governance import certificate_check
 from governance.models import Dataset, Model
 from governance.selectors import signing as published
-from governance.services import ledger, signing
+from governance.services import ledger, rules, signing
 from governance.signing import keys_in
 from tests.factories.consent import take as takes
 from tests.factories.events import run
@@ -408,6 +409,20 @@ def test_of_a_correction_they_are_told_with_what_was_wrong_once_it_is_made(partn
     )  # fmt: skip
     page = text_of(Client().get(f"/requests/{request.uuid}").content)
     assert "Partner Ltd They were told, and have not answered yet." in page
+
+
+def test_while_a_plan_waits_for_approval_nobody_is_told(partner):
+    draft = rules.draft_policy(
+        key="careful", title="c", text="x", rules={"needs": [{"approvals": 1}]}
+    )
+    rules.publish_policy(policy=draft.policy)
+    request = asked()
+    assert not request.notices.exists()
+    look(request)
+    assert not request.notices.exists()
+    plan = request.plans.get()
+    approving.approve(request=request, digest=plan.digest, by="eva")
+    assert request.notices.count() == 1
 
 
 def test_of_a_copy_nobody_is_told(partner):
