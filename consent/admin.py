@@ -15,6 +15,15 @@ class SubjectAdmin(ReadOnly):
     fields = ("uuid", "created_at", "erased_at")
 
 
+@admin.register(models.SubjectMerge)
+class SubjectMergeAdmin(ReadOnly):
+    """Which rows are one person; not why, which is sealed."""
+
+    list_display = ("uuid", "one", "other", "merged_at", "merged_by", "undone_at", "undone_by")
+    list_select_related = ("one", "other", "merged_by", "undone_by")
+    exclude = ("reason_sealed", "undo_reason_sealed")
+
+
 @admin.register(models.NoticeVersion)
 class NoticeVersionAdmin(ReadOnly):
     """What people were told."""
@@ -41,6 +50,15 @@ class ManifestAdmin(ReadOnly):
     list_filter = ("mode",)
     list_select_related = ("dataset",)
     exclude = ("digest",)
+
+
+@admin.register(models.MembershipScan)
+class MembershipScanAdmin(ReadOnly):
+    """Readings of storages, by what came of them."""
+
+    list_display = ("uuid", "dataset", "state", "outcome", "code", "attempt", "requested_at")
+    list_filter = ("state", "outcome", "code")
+    list_select_related = ("dataset",)
 
 
 @admin.register(models.GateDecision)

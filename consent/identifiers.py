@@ -105,6 +105,21 @@ def digests(key: bytes, scheme: str, values: Iterable[str]) -> list[bytes]:
     return [hmac.digest(key, f"{scheme}\0{each}".encode(), _SHA) for each in spelt]
 
 
+def laid_over(key: bytes, digests: Iterable[bytes]) -> list[bytes]:
+    """Return the digest of each digest, in order: what a newer key makes of an older one's."""
+    return [hmac.digest(key, each, _SHA) for each in digests]
+
+
+def first_malformed(scheme: str, values: Iterable[str]) -> tuple[int, IdentifierMalformedError]:
+    """Return the place of the first that cannot identify anybody, and why; there has to be one."""
+    for place, each in enumerate(values):
+        try:
+            normalised(scheme, each)
+        except IdentifierMalformedError as error:
+            return place, error
+    raise ValueError("none is malformed")
+
+
 def known_scheme(scheme: str) -> str:
     """Return the scheme if it is a name, or raise `IdentifierMalformedError`."""
     if not _SCHEME.match(scheme):

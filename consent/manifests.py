@@ -43,6 +43,7 @@ class Form(StrEnum):
 
     NDJSON = "ndjson"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 class Body:
@@ -114,8 +115,13 @@ def named(form: Form, blocks: Iterable[bytes], *, column: str) -> Iterator[tuple
     """Yield each identifier with its line number, or raise `ManifestMalformedError`.
 
     NDJSON: a string or a whole number a line, or an object that has one under ``column``. CSV: a
-    header, then rows of as many fields. Empty lines name nobody.
+    header, then rows of as many fields. Empty lines name nobody. Parquet: a column, in which
+    no row is empty; a row's number stands for the line's.
     """
+    if form is Form.PARQUET:
+        from consent import parquet_lists
+
+        return parquet_lists.named(blocks, column=column)
     lines = _lines(blocks)
     return _csv(lines, column) if form is Form.CSV else _ndjson(lines, column)
 

@@ -85,6 +85,10 @@ class Decision(Protocol):
     def valid_until(self) -> datetime | None:
         """From when on a "yes" is none any more; empty for never."""
 
+    @property
+    def source(self) -> str:
+        """A `DecisionSource`."""
+
 
 AnyDecision = TypeVar("AnyDecision", bound=Decision)
 
@@ -95,14 +99,18 @@ def in_force(decisions: Iterable[AnyDecision], at: datetime) -> AnyDecision | No
     """Return the decision of one person on one purpose that stands at an instant.
 
     The order of recording matters only between equals: a "yes" that is recorded late never
-    overrides a "no" that was decided after it.
+    overrides a "no" that was decided after it. A browser's signal never overrides what was said
+    by or for the person, whichever came first.
     """
     made = [each for each in decisions if each.decided_at <= at]
     return max(
         made,
-        key=lambda each: (each.decided_at, DecisionKind(each.kind).weight, each.pk),
+        key=lambda each: (
+            each.source != DecisionSource.SIGNAL,
+            each.decided_at, DecisionKind(each.kind).weight, each.pk,
+        ),
         default=None,
-    )
+    )  # fmt: skip
 
 
 def standing(decisions: Iterable[Decision], at: datetime) -> Standing:
@@ -111,22 +119,29 @@ def standing(decisions: Iterable[Decision], at: datetime) -> Standing:
 
 
 def standing_within(levels: Sequence[Iterable[Decision]], at: datetime) -> Standing:
-    """Return the standing on a purpose, given the decisions on it and on each wider one.
+    """Return the standing on a purpose, given the decisions on it and on each wider one."""
+    return _standing_of(deciding(levels, at), at)
+
+
+def deciding(levels: Sequence[Iterable[AnyDecision]], at: datetime) -> AnyDecision | None:
+    """Return the decision that a standing on a purpose rests on, if anything was said.
 
     ``levels`` starts with the purpose itself. The nearest level on which anything was said
     decides, so a wider "yes" never overrides a narrower "no". A wider "no" that was decided at
-    the same time or later does override: who stops the whole has stopped the part.
+    the same time or later does override: who stops the whole has stopped the part. Signals are
+    heard only where nothing was said on any level: the general choice gives way to the particular.
     """
-    said = [found for level in levels if (found := in_force(level, at))]
+    found = [stands for level in levels if (stands := in_force(level, at))]
+    said = [each for each in found if each.source != DecisionSource.SIGNAL] or found
     if not said:
-        return Standing.NONE
+        return None
     nearest, *wider = said
     stops = [
         each
         for each in wider
         if not DecisionKind(each.kind).is_yes and each.decided_at >= nearest.decided_at
     ]
-    return _standing_of(max(stops, key=lambda each: each.decided_at, default=nearest), at)
+    return max(stops, key=lambda each: each.decided_at, default=nearest)
 
 
 def permitted(

@@ -1,22 +1,57 @@
-"""What the worker does for rights requests; a message carries an id and may be lost or doubled."""
+"""What the worker does for people; a message carries an id and may be lost or doubled."""
 
+import logging
 import time
+from dataclasses import dataclass
 
 from celery import shared_task
 
+from consent.journal import JournalDamagedError, JournalUnavailableError
 from consent.services import (
     assessing,
     clock,
     erasing,
     forgetting,
     letters,
+    looking,
+    packages,
     planning,
+    reappearances,
     remediation,
+    rotating,
+    scanning,
     standings,
 )
+from governance.errors import ColophonError
+
+logger = logging.getLogger(__name__)
+
+COMPLAIN_SECONDS = 60.0
 
 SECONDS_A_MESSAGE = 20.0
 STEP = 50
+
+
+@dataclass(slots=True)
+class Complaint:
+    """That nobody can be forgotten: said now and then, though it is tried for each person."""
+
+    next_at: float = 0.0
+
+    def say(self, error: ColophonError) -> None:
+        """Put it into the log, unless it was just said."""
+        if time.monotonic() >= self.next_at:
+            self.next_at = time.monotonic() + COMPLAIN_SECONDS
+            logger.error("nobody can be forgotten (%s): %s", error.code, error.message)
+
+
+_complaint = Complaint()
+
+
+@shared_task(name="consent.reopen")
+def reopen(tombstone_id: int) -> bool:
+    """Open the erasure of somebody whose data came back, if nothing sees to that yet."""
+    return reappearances.reopen(tombstone_id=tombstone_id) is not None
 
 
 @shared_task(name="consent.plan")
@@ -41,11 +76,41 @@ def carry_out(dataset_id: int) -> int:
     return done
 
 
+@shared_task(name="consent.scan")
+def scan(scan_id: int) -> bool:
+    """Read who is in a data set from its storage; what ends it too is its lease."""
+    return scanning.carry_out(scan_id=scan_id)
+
+
+@shared_task(name="consent.look")
+def look(dry_run_id: int) -> bool:
+    """Look at one data set for a dry run, if nobody does."""
+    return looking.look(dry_run_id=dry_run_id)
+
+
 @shared_task(name="consent.follow")
 def follow(request_id: int) -> int:
-    """Destroy the keys if nothing is left to erase, and look at the models again."""
-    forgetting.forget(request_id=request_id)
+    """Destroy the keys if nothing is left to erase, and look at the models again.
+
+    Where the journal of erasures cannot be written nobody is forgotten; the sweeper sends again.
+    """
+    try:
+        forgetting.forget(request_id=request_id)
+    except (JournalUnavailableError, JournalDamagedError) as error:
+        _complaint.say(error)
     return remediation.observe(request_id=request_id)
+
+
+@shared_task(name="consent.prepare")
+def prepare(request_id: int) -> bool:
+    """Make the copy that a request waits for, if it still does."""
+    return packages.prepare(request_id=request_id)
+
+
+@shared_task(name="consent.let_go")
+def let_go() -> int:
+    """Empty the copies that have expired."""
+    return packages.let_go()
 
 
 @shared_task(name="consent.remind")
@@ -81,4 +146,16 @@ def fold() -> int:
         if not step:
             break
         done += step
+    return done
+
+
+@shared_task(name="consent.move_up")
+def move_up() -> int:
+    """Move people up to the newest key, until nothing waits, another is at it or time is up."""
+    ends, done, after = time.monotonic() + SECONDS_A_MESSAGE, 0, 0
+    while time.monotonic() < ends:
+        moved = rotating.move_up(after=after)
+        if moved is None or not moved.rows:
+            break
+        done, after = done + moved.rows, moved.last
     return done

@@ -37,6 +37,7 @@ def environment_of(name: str) -> Iterator[dict[str, str]]:
     state = STATES / name
     with servers(state, os.environ) as environment:
         environment.setdefault("COLOPHON_MAIL_DIR", str(state / "mail"))
+        environment.setdefault("COLOPHON_JOURNAL_DIR", str(state / "journal"))
         yield environment
 
 

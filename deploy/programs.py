@@ -27,6 +27,7 @@ def web(host: str, port: int) -> list[str]:
     """Return the web server's command: two processes of four threads."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     command = python("-m", "gunicorn", "deploy.wsgi:application", "--bind", address)
+    command += ["--config", "python:deploy.web"]
     command += ["--worker-class", "gthread", "--workers", "2", "--threads", "4"]
     # No access log: its lines would say who looked at what. No control socket: nobody uses it.
     return [*command, "--graceful-timeout", "10", "--log-level", "warning", "--no-control-socket"]

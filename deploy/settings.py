@@ -175,6 +175,10 @@ COLOPHON_RAW_DAYS = environment.number("COLOPHON_RAW_DAYS", 90)
 COLOPHON_RETENTION_MONTHS = environment.number("COLOPHON_RETENTION_MONTHS", 0)  # 0 keeps all
 # Webhooks may go to plain http and to addresses of the local network only where this is said.
 COLOPHON_PRIVATE_WEBHOOKS = environment.flag("COLOPHON_PRIVATE_WEBHOOKS", default=False)
+# For what must not come back with a backup: the journal of erasures, the ledger's last signed head.
+COLOPHON_JOURNAL_DIR = environment.text(
+    "COLOPHON_JOURNAL_DIR", str(BASE_DIR / ".colophon" / "journal")
+)
 COLOPHON_LEASE_SECONDS = environment.number("COLOPHON_LEASE_SECONDS", 60)
 # By whose clock rights requests run where nobody says otherwise, whose days and months those are,
 # and who is reminded of what is due.

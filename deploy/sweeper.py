@@ -17,14 +17,16 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
-from consent.selectors import requests
+from consent.selectors import access, identifier_keys, planned, requests, scans
 from consent.selectors.letters import to_send
+from consent.selectors.membership import to_reopen
 from consent.selectors.request_lists import to_remind
 from consent.selectors.standings import to_fold
 from deploy.celery import application
 from governance import tasks as governance_tasks
+from governance.errors import ColophonError
 from governance.selectors import webhooks
-from governance.services import ledger
+from governance.services import checkpoints, ledger
 from lineage import tasks as lineage_tasks
 from lineage.selectors.inbox import work_waits
 
@@ -36,11 +38,16 @@ STEP_NUDGE_SECONDS = 5.0
 ASSESS_SECONDS = 2.0
 ALONE_AFTER_SECONDS = 30.0
 STEP = 200
+SIGN_SECONDS = 10.0
+UNSIGNED_SECONDS = 60.0
 DAY_SECONDS = 24 * 3600.0
 _PAUSES = {
     consent_tasks.carry_out.name: STEP_NUDGE_SECONDS,
+    consent_tasks.scan.name: STEP_NUDGE_SECONDS,
+    consent_tasks.look.name: STEP_NUDGE_SECONDS,
     lineage_tasks.let_go.name: DAY_SECONDS,
     consent_tasks.assess.name: ASSESS_SECONDS,
+    consent_tasks.move_up.name: STEP_NUDGE_SECONDS,
 }
 
 
@@ -50,27 +57,50 @@ class Sweeper:
 
     quiet_until: dict[tuple[str, tuple[int, ...]], float] = field(default_factory=dict)
     silent_since: float | None = None
+    sign_at: float = 0.0
 
     def sweep(self) -> int:
         """Look once at everything; return how many things were told of or done."""
         found = ledger.sequence()
+        self._sign()
         if work_waits():
             found += self._tell(lineage_tasks.catch_up, [()])
         found += self._tell(lineage_tasks.let_go, [()])
         found += self._tell(consent_tasks.assess, [()])
         if to_fold(timezone.now()):
             found += self._tell(consent_tasks.fold, [()])
+        if identifier_keys.current().under_way:
+            found += self._tell(consent_tasks.move_up, [()])
+        if access.expired(timezone.now()).exists():
+            found += self._tell(consent_tasks.let_go, [()])
         erasable = requests.datasets_to_erase_from()
         found += self._tell(consent_tasks.carry_out, [(pk,) for pk in erasable[:STEP]])
+        back = dict.fromkeys(to_reopen().values_list("tombstone_id", flat=True)[:STEP])
+        found += self._tell(consent_tasks.reopen, [(pk,) for pk in back])
         for task, rows in (
             (governance_tasks.deliver_webhook, webhooks.to_deliver()),
             (consent_tasks.plan, requests.to_plan()),
+            (consent_tasks.scan, scans.to_scan()),
+            (consent_tasks.look, planned.looks_to_do()),
             (consent_tasks.follow, requests.to_observe()),
+            (consent_tasks.prepare, access.to_prepare()),
             (consent_tasks.remind, to_remind()),
             (consent_tasks.send_letter, to_send()),
         ):
             found += self._tell(task, [(pk,) for pk in rows.values_list("pk", flat=True)[:STEP]])
         return found
+
+    def _sign(self) -> None:
+        """Sign the ledger's head now and then; what it cannot sign it says, and goes on."""
+        now = time.monotonic()
+        if now < self.sign_at:
+            return
+        self.sign_at = now + SIGN_SECONDS
+        try:
+            checkpoints.publish()
+        except ColophonError as error:
+            self.sign_at = now + UNSIGNED_SECONDS
+            logger.error("the ledger is not signed (%s): %s", error.code, error.message)
 
     def _tell(self, task: "Task[Any, Any]", due: Iterable[tuple[int, ...]]) -> int:
         now, told = time.monotonic(), 0

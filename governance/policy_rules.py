@@ -7,7 +7,14 @@ names none) and what it asks for::
     {"needs": [{"purposes": ["training"], "categories": ["health"], "consent": true,
                 "differential_privacy": {"epsilon": 8, "delta": 1e-5},
                 "federated": {"secure_aggregation": true, "smallest_round": 10},
-                "people": 20, "retention_days": 365}]}
+                "people": 20, "retention_days": 365},
+               {"categories": ["health"], "approvals": 2}]}
+
+``approvals`` is about erasures, which have no purpose: so many people have to approve the plan of
+one before anything of these categories is erased.
+
+``privacy_signal`` is about people and not about data, so it stands without categories: a browser
+that sends Global Privacy Control objects to these purposes for whoever uses it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,6 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from governance.errors import ColophonError
+
+MOST_APPROVALS = 2
 
 
 class PolicyRulesUnusableError(ColophonError):
@@ -51,12 +60,21 @@ class Demand:
     federation: Federation | None
     people: int
     retention_days: int
+    approvals: int
+    privacy_signal: bool
 
     def applies(self, *, purposes: Collection[str], categories: Collection[str]) -> bool:
         """Say whether it is about a use; ``purposes`` are the one meant and all wider ones."""
         named = not self.purposes or self.purposes & set(purposes)
-        held = not self.categories or self.categories & {each.casefold() for each in categories}
-        return bool(named and held)
+        return bool(named and not self.approvals and self._is_about(categories))
+
+    def approvals_for(self, categories: Collection[str]) -> int:
+        """Return how many people have to approve an erasure of data of these categories."""
+        return self.approvals if self._is_about(categories) else 0
+
+    def _is_about(self, categories: Collection[str]) -> bool:
+        held = self.categories & {each.casefold() for each in categories}
+        return bool(held or not self.categories)
 
     def sentences(self) -> list[str]:
         """Say in words what it asks for."""
@@ -78,6 +96,15 @@ class Demand:
             found.append(f"At least {self.people} people have to be in the data.")
         if self.retention_days:
             found.append(f"Data is kept for at most {self.retention_days} days.")
+        if self.privacy_signal:
+            found.append(
+                "A browser that sends Global Privacy Control says no for the person who uses it, "
+                "unless they say something else themselves."
+            )
+        if self.approvals:
+            who = "one person has" if self.approvals == 1 else "two different people have"
+            what = f"data about {', '.join(sorted(self.categories))}" if self.categories else "data"
+            found.append(f"Before {what} is erased, {who} to approve the plan.")
         return found
 
 
@@ -104,12 +131,16 @@ def demands_of_published(rules: Mapping[str, Any]) -> list[Demand]:
 def _demand(said: Any, place: str) -> Demand:
     known = {
         "purposes", "categories", "consent", "differential_privacy", "federated", "people",
-        "retention_days",
+        "retention_days", "approvals", "privacy_signal",
     }  # fmt: skip
     _object(said, known, place)
     asked = said.keys() - {"purposes", "categories"}
     if not asked:
         raise PolicyRulesUnusableError(f"{place} asks for nothing")
+    if "privacy_signal" in asked and "categories" in said:
+        raise PolicyRulesUnusableError(f"{place}.privacy_signal is about no category of data")
+    if "approvals" in said and said.keys() - {"categories", "approvals"}:
+        raise PolicyRulesUnusableError(f"{place} asks for approvals, so for nothing of a use")
     return Demand(
         purposes=_names(said, "purposes", place),
         categories=frozenset(each.casefold() for each in _names(said, "categories", place)),
@@ -118,7 +149,16 @@ def _demand(said: Any, place: str) -> Demand:
         federation=_federation(said.get("federated"), f"{place}.federated"),
         people=_count(said, "people", place),
         retention_days=_count(said, "retention_days", place),
+        privacy_signal=_flag(said, "privacy_signal", place),
+        approvals=_approvals(said, place),
     )
+
+
+def _approvals(said: Mapping[str, Any], place: str) -> int:
+    count = _count(said, "approvals", place)
+    if "approvals" in said and not 1 <= count <= MOST_APPROVALS:
+        raise PolicyRulesUnusableError(f"{place}.approvals is neither 1 nor {MOST_APPROVALS}")
+    return count
 
 
 def _budget(said: Any, place: str) -> Budget | None:

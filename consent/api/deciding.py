@@ -40,7 +40,7 @@ class RefusalIn(serializers.Serializer[Any]):
     )  # fmt: skip
 
 
-class ReasonIn(serializers.Serializer[Any]):
+class ExplanationIn(serializers.Serializer[Any]):
     """A reason in words; kept under the person's own key."""
 
     reason = serializers.CharField(max_length=4000)
@@ -101,10 +101,10 @@ class Correction(APIView):
 
     scopes = WRITE
 
-    @operation("close_rectification", RequestOut, body=ReasonIn)
+    @operation("close_rectification", RequestOut, body=ExplanationIn)
     def post(self, request: Request, uuid: UUID) -> Response:
         """Close it, and say what was put right."""
-        said = _checked(ReasonIn, request)
+        said = _checked(ExplanationIn, request)
         services.correct(request=_request(uuid), **said)
         return _answer(uuid)
 
@@ -114,10 +114,10 @@ class LiftingNotice(APIView):
 
     scopes = WRITE
 
-    @operation("announce_lifting", RequestOut, body=ReasonIn)
+    @operation("announce_lifting", RequestOut, body=ExplanationIn)
     def post(self, request: Request, uuid: UUID) -> Response:
         """Tell the person, and why: Art. 18(3)."""
-        said = _checked(ReasonIn, request)
+        said = _checked(ExplanationIn, request)
         restricting.announce_lifting(request=_request(uuid), **said)
         return _answer(uuid)
 

@@ -4,14 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from django.urls import path
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from consent.api.idempotency import HEADER, key_of
+from consent.api.idempotency import key_of, keyed
 from consent.models import NoticeVersion
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors import decisions as selectors
@@ -88,14 +86,7 @@ class Decisions(APIView):
         found = selectors.history(subjects.get(uuid))
         return listed(found, query_of(request, ListIn), DecisionOut)
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter(
-                HEADER, OpenApiTypes.UUID, OpenApiParameter.HEADER, required=True,
-                description="The same key and facts again return the first outcome.",
-            )
-        ]
-    )  # fmt: skip
+    @keyed
     @operation("record_decision", DecisionOut, body=DecisionIn, upsert=True)
     def post(self, request: Request, uuid: UUID) -> Response:
         """Record a decision once."""

@@ -22,7 +22,6 @@ from governance.selectors import registry, rules
 from lineage.selectors.transparency import dataset_named
 
 MOST_DATASETS = 100
-MOST_IDENTIFIERS = 10_000
 
 
 @extend_schema_field(
@@ -124,20 +123,27 @@ class GateOut(serializers.Serializer[Any]):
         return gate.token_of(decision)
 
 
-class FilterIn(serializers.Serializer[Any]):
-    """Identifiers that the caller has; nothing of them is kept."""
+class PersonIn(serializers.Serializer[Any]):
+    """A person whom the caller knows, and what is to be done with this person's data."""
 
+    purpose = serializers.CharField(max_length=50, help_text="the key of the purpose")
     scheme = serializers.CharField(max_length=32)
-    identifiers: Any = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_LENGTH, trim_whitespace=False),
-        max_length=MOST_IDENTIFIERS,
+    identifier = serializers.CharField(max_length=MAX_LENGTH, trim_whitespace=False)
+    datasets: Any = serializers.ListField(
+        child=DatasetField(),
+        required=False,
+        max_length=MOST_DATASETS,
+        help_text="where the data is from: what they and what they come from ask for counts too",
+    )
+    mechanism = serializers.DictField(
+        required=False, help_text="how the use protects people, as facts: never an epsilon"
     )
 
 
-class FilterOut(serializers.Serializer[Any]):
-    """Whether the rows of each may be used, in the order of the request; never why not."""
+class PersonOut(serializers.Serializer[Any]):
+    """Whether the data may be used; never why not."""
 
-    permitted: Any = serializers.ListField(child=serializers.BooleanField())
+    permitted = serializers.BooleanField()
 
 
 class GateDecisions(APIView):
@@ -175,21 +181,22 @@ class GateAnswer(APIView):
         return Response(GateOut(found).data)
 
 
-class GateFilter(APIView):
-    """Row by row, by identifiers that the caller has."""
+class GateSubjects(APIView):
+    """One person at a time, before something is done with this person's data."""
 
     scopes = {"POST": Scope.GATE_ASK}
 
-    @operation("filter_through_the_gate", FilterOut, body=FilterIn)
-    def post(self, request: Request, uuid: UUID) -> Response:
-        """Answer for each identifier whether its rows may be used now."""
-        decision = selectors.decision_of(client=key_of(request).client, uuid=uuid)
-        body = FilterIn(data=request.data)
+    @operation("ask_the_gate_about_one_person", PersonOut, body=PersonIn)
+    def post(self, request: Request) -> Response:
+        """Ask whether one person's data may be used for a purpose now; it never says why not."""
+        body = PersonIn(data=request.data)
         body.is_valid(raise_exception=True)
-        permitted = selectors.permitted(
-            decision=decision,
+        permitted = gate.may(
+            purpose=_purpose(body.validated_data["purpose"]),
             scheme=body.validated_data["scheme"],
-            values=body.validated_data["identifiers"],
+            value=body.validated_data["identifier"],
+            datasets=body.validated_data.get("datasets", ()),
+            mechanism=body.validated_data.get("mechanism"),
         )
         return Response({"permitted": permitted})
 
@@ -213,5 +220,5 @@ def _purpose(key: str) -> Purpose | None:
 urlpatterns = [
     path("gate/decisions", GateDecisions.as_view()),
     path("gate/decisions/<uuid:uuid>", GateAnswer.as_view()),
-    path("gate/decisions/<uuid:uuid>/filter", GateFilter.as_view()),
+    path("gate/subjects", GateSubjects.as_view()),
 ]

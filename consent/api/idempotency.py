@@ -2,11 +2,22 @@
 
 from uuid import UUID
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
 from governance.errors import ColophonError
 
 HEADER = "Idempotency-Key"
+
+keyed = extend_schema(
+    parameters=[
+        OpenApiParameter(
+            HEADER, OpenApiTypes.UUID, OpenApiParameter.HEADER, required=True,
+            description="The same key and facts again return the first outcome.",
+        )
+    ]
+)  # fmt: skip
 
 
 class IdempotencyKeyMissingError(ColophonError):

@@ -19,6 +19,7 @@ from consent.selectors.request_texts import details_of
 from consent.services import certificates
 from consent.services import requests as services
 from governance import pages
+from governance.api.authentication import key_of as api_key_of
 from governance.api.documents import ListIn, list_of, operation, query_of
 from governance.errors import NotFoundError
 from governance.models import Purpose, Scope
@@ -183,6 +184,12 @@ class SettleIn(serializers.Serializer[Any]):
     )
     code = serializers.SlugField(max_length=100)
     reason = serializers.CharField(max_length=2000)
+    evidence = serializers.CharField(
+        max_length=2000, default="", allow_blank=True, help_text="how it was done; stays inside"
+    )
+    document_sha256 = serializers.RegexField(
+        r"^[0-9a-fA-F]{64}$", required=False, help_text="of a document that shows it"
+    )
 
 
 class PersonalUseOut(serializers.Serializer[Any]):
@@ -210,6 +217,11 @@ class MyUsesOut(serializers.Serializer[Any]):
 
     datasets = HoldingOut(many=True)
     models = PersonalUseOut(many=True)
+
+
+def caller_of(request: Request) -> str:
+    """Return the name under which a key's client decides: it says nothing outside."""
+    return f"client:{api_key_of(request).client.uuid}"
 
 
 class Requests(APIView):
@@ -293,7 +305,9 @@ class RequestStep(APIView):
         said = SettleIn(data=request.data)
         said.is_valid(raise_exception=True)
         services.settle_step(
-            step=requests.step_of(requests.standing(uuid), step), **said.validated_data
+            step=requests.step_of(requests.standing(uuid), step),
+            by=caller_of(request),
+            **said.validated_data,
         )
         return Response(RequestOut(requests.standing(uuid)).data)
 

@@ -3,21 +3,29 @@
 from consent.api import (
     assessments,
     decisions,
+    filtering,
     gate,
     membership,
+    merges,
     notices,
+    plans,
     receipts,
     request_urls,
+    scans,
     subjects,
 )
 
 urlpatterns = [
     *subjects.urlpatterns,
+    *merges.urlpatterns,
     *decisions.urlpatterns,
     *receipts.urlpatterns,
     *notices.urlpatterns,
     *membership.urlpatterns,
+    *scans.urlpatterns,
     *gate.urlpatterns,
+    *filtering.urlpatterns,
     *request_urls.urlpatterns,
+    *plans.urlpatterns,
     *assessments.urlpatterns,
 ]

@@ -35,7 +35,7 @@ def at(batch: Any, path: list[str]) -> Any:
 
 def wanted(values: frozenset[str], kind: Any) -> Any:
     """Return, sorted, those values that a column of this type can hold, to look them up."""
-    plain = _identifier_type(kind)
+    plain = identifier_type(kind)
     if pa.types.is_integer(plain):
         signed = pa.types.is_signed_integer(plain)
         numbers = (identifiers.as_integer(v, bits=plain.bit_width, signed=signed) for v in values)
@@ -150,7 +150,7 @@ def _decoded_field(field: Any) -> Any:
     return field.with_type(_decoded_type(field.type))
 
 
-def _identifier_type(kind: Any) -> Any:
+def identifier_type(kind: Any) -> Any:
     """Return the type in which identifiers are compared, or raise ``MisfitError``."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -164,7 +164,7 @@ def _identifier_type(kind: Any) -> Any:
 
 
 def _plain(column: Any) -> Any:
-    kind = _identifier_type(column.type)
+    kind = identifier_type(column.type)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if isinstance(column, pa.ExtensionArray):

@@ -43,14 +43,14 @@ class ParquetFormat:
     def hits(self, source: BinaryIO, column: str, values: frozenset[str]) -> int:
         """Read the subject column of the row groups that may hold these people."""
         file = _opened(source, column)
-        wanted = arrow.wanted(values, _path(file, column)[1])
+        wanted = arrow.wanted(values, path_to(file, column)[1])
         groups = _groups_that_may_hold(file, column, wanted)
         return _count(_identifiers(file, column, groups), wanted)
 
     def inspect(self, source: BinaryIO, column: str, values: frozenset[str]) -> Inspection:
         """Read the whole subject column, whatever the statistics say."""
         file = _opened(source, column)
-        wanted = arrow.wanted(values, _path(file, column)[1])
+        wanted = arrow.wanted(values, path_to(file, column)[1])
         found = _count(_identifiers(file, column, range(file.num_row_groups)), wanted)
         return Inspection(file.metadata.num_rows, found, _schema(file))
 
@@ -59,9 +59,9 @@ class ParquetFormat:
     ) -> Inspection:
         """Write the row groups anew; one that loses all its rows disappears."""
         file = _opened(source, column)
-        wanted = arrow.wanted(values, _path(file, column)[1])
+        wanted = arrow.wanted(values, path_to(file, column)[1])
         vanishing = _vanishing(file, column, wanted)
-        erased, (path, _) = 0, _path(file, column)
+        erased, (path, _) = 0, path_to(file, column)
         with pq.ParquetWriter(draft, file.schema_arrow, **_settings(file)) as writer:
             if about := _unstored_metadata(file):
                 writer.add_key_value_metadata(about)
@@ -78,11 +78,11 @@ class ParquetFormat:
 def _opened(source: BinaryIO, column: str) -> Any:
     source.seek(0)
     file = pq.ParquetFile(source)
-    _path(file, column)
+    path_to(file, column)
     return file
 
 
-def _path(file: Any, column: str) -> tuple[list[str], Any]:
+def path_to(file: Any, column: str) -> tuple[list[str], Any]:
     """Return the names that lead to the one column meant, and its type."""
     schema, names = file.schema_arrow, column.split(".")
     paths = [each for each in ([column], names) if arrow.type_at(schema, each) is not None]
@@ -96,7 +96,7 @@ def _path(file: Any, column: str) -> tuple[list[str], Any]:
 def _identifiers(
     file: Any, column: str, groups: Iterable[int], batch_size: int = SCAN
 ) -> Iterator[Any]:
-    path, _ = _path(file, column)
+    path, _ = path_to(file, column)
     for batch in file.iter_batches(batch_size, row_groups=list(groups), columns=[column]):
         yield arrow.at(batch, path)
 
@@ -145,7 +145,7 @@ def _vanishing(file: Any, column: str, wanted: Any) -> dict[str, Any]:
 
 def _masked(file: Any, column: str, names: list[str], wanted: Any) -> Iterator[tuple[Any, Any]]:
     if names:
-        path, _ = _path(file, column)
+        path, _ = path_to(file, column)
         for batch in file.iter_batches(SCAN, columns=list({column, *names})):
             yield batch, arrow.belongs(arrow.at(batch, path), wanted)
 

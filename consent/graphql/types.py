@@ -29,6 +29,7 @@ from lineage.models import ModelVersion
 STATES = {
     requests.RequestState.RECEIVED: "Received; the person's identity is not yet checked.",
     requests.RequestState.VERIFIED: "The person is who they say; neither planned nor answered yet.",
+    requests.RequestState.REVIEW: "Planned; somebody has to approve it before data is touched.",
     requests.RequestState.REFUSED: "Refused, with a code.",
     requests.RequestState.ERASING: "A data set has no outcome yet.",
     requests.RequestState.VERIFYING: "All data sets are done; models or keys are not.",
@@ -48,6 +49,7 @@ def _words(choice: Enum) -> str:
 
 
 RequestKind = enum_of(models.RequestKind, "RequestKind", "What is asked for.", _words)
+RequestSource = enum_of(models.RequestSource, "RequestSource", "Who opened a request.", _words)
 StepState = enum_of(models.ErasureStep.State, "StepState", "Where a step stands.", _words)
 StepOutcome = enum_of(models.ErasureStep.Outcome, "StepOutcome", "How a step ended.", _words)
 RemediationOutcome = enum_of(
@@ -129,6 +131,7 @@ class RequestEntry(graphene.ObjectType):
     id = graphene.UUID(required=True, source="uuid", description="The request's public id.")
     subject = graphene.String(required=True, description=PSEUDONYM)
     kind = graphene.Field(RequestKind, required=True, description="What is asked for.")
+    source = graphene.Field(RequestSource, required=True, description="Who opened it.")
     received_at = graphene.DateTime(required=True, description="When the clock began to run.")
     due_at = graphene.DateTime(required=True, description="By when the law wants it done.")
     verified_at = graphene.DateTime(description="When the person's identity was checked.")
@@ -150,6 +153,7 @@ class RightsRequest(graphene.ObjectType):
     id = graphene.UUID(required=True, description="The request's public id.")
     subject = graphene.String(required=True, description=PSEUDONYM)
     kind = graphene.Field(RequestKind, required=True, description="What is asked for.")
+    source = graphene.Field(RequestSource, required=True, description="Who opened it.")
     state = graphene.Field(RequestState, required=True, description="Where it stands.")
     received_at = graphene.DateTime(required=True, description="When the clock began to run.")
     due_at = graphene.DateTime(required=True, description="By when the law wants it done.")
@@ -180,6 +184,11 @@ class RightsRequest(graphene.ObjectType):
     def resolve_kind(standing: Standing, _info: Info) -> str:
         """Read it off the request."""
         return standing.request.kind
+
+    @staticmethod
+    def resolve_source(standing: Standing, _info: Info) -> str:
+        """Read it off the request."""
+        return standing.request.source
 
     @staticmethod
     def resolve_received_at(standing: Standing, _info: Info) -> datetime:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0012_standings"),
+        ("consent", "0016_membership_scans"),
     ]
 
     operations = [
@@ -427,13 +427,28 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(
-                        ("decision__isnull", False), ("manifest", None), ("restriction", None)
+                        ("decision__isnull", False),
+                        ("manifest", None),
+                        ("merge", None),
+                        ("restriction", None),
                     ),
                     models.Q(
-                        ("decision", None), ("manifest__isnull", False), ("restriction", None)
+                        ("decision", None),
+                        ("manifest__isnull", False),
+                        ("merge", None),
+                        ("restriction", None),
                     ),
                     models.Q(
-                        ("decision", None), ("manifest", None), ("restriction__isnull", False)
+                        ("decision", None),
+                        ("manifest", None),
+                        ("merge__isnull", False),
+                        ("restriction", None),
+                    ),
+                    models.Q(
+                        ("decision", None),
+                        ("manifest", None),
+                        ("merge", None),
+                        ("restriction__isnull", False),
                     ),
                     _connector="OR",
                 ),

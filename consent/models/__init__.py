@@ -13,6 +13,7 @@ from consent.models.erasure import (
     Remediation,
 )
 from consent.models.gate import GateDecision, GateInput
+from consent.models.identifier_keys import IdentifierKey
 from consent.models.membership import (
     Manifest,
     MembershipBlock,
@@ -20,6 +21,9 @@ from consent.models.membership import (
     MembershipSpan,
     Reappearance,
 )
+from consent.models.merges import SubjectMerge
+from consent.models.packages import AccessPackage
+from consent.models.plans import DryRun, ErasurePlan, PlanApproval, PlanRejection
 from consent.models.requests import (
     ASKING,
     AT_ONCE,
@@ -27,9 +31,12 @@ from consent.models.requests import (
     RequestLetter,
     RequestPause,
     RequestRecord,
+    RequestSource,
     Restriction,
     RightsRequest,
 )
+from consent.models.revivals import JournalLine, Revival
+from consent.models.scans import MembershipScan
 from consent.models.sign_in import SignInCode
 from consent.models.standings import PurposeFold, PurposeStanding, StandingPending
 from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tombstone
@@ -37,19 +44,27 @@ from consent.models.subjects import Subject, SubjectIdentifier, SubjectKey, Tomb
 __all__ = [
     "ASKING",
     "AT_ONCE",
+    "AccessPackage",
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
+    "DryRun",
     "ErasureBatch",
+    "ErasurePlan",
     "ErasureStep",
     "GateDecision",
     "GateInput",
+    "IdentifierKey",
+    "JournalLine",
     "Manifest",
     "MembershipBlock",
     "MembershipChunk",
+    "MembershipScan",
     "MembershipSpan",
     "Notice",
     "NoticeVersion",
+    "PlanApproval",
+    "PlanRejection",
     "PurposeFold",
     "PurposeStanding",
     "Reappearance",
@@ -58,13 +73,16 @@ __all__ = [
     "RequestLetter",
     "RequestPause",
     "RequestRecord",
+    "RequestSource",
     "Restriction",
+    "Revival",
     "RightsRequest",
     "SignInCode",
     "StandingPending",
     "Subject",
     "SubjectIdentifier",
     "SubjectKey",
+    "SubjectMerge",
     "Tombstone",
     "Unweighed",
     "UseAssessment",

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from consent.models.decisions import ConsentDecision
 from consent.models.gate import GateDecision
 from consent.models.membership import Manifest
+from consent.models.merges import SubjectMerge
 from consent.models.requests import Restriction
 from governance.fields import public_id
 from lineage.models import ModelVersion, Run
@@ -162,16 +163,18 @@ class AssessmentDue(models.Model):
 
 
 class Unweighed(models.Model):
-    """A decision, a list or a restriction that nobody has weighed yet against trainings.
+    """A decision, a list, a merge or a restriction that nobody has weighed yet against trainings.
 
     Written with what it is about, deleted when the trainings concerned are due. So the decision
-    that is recorded late changes what was concluded, whoever dies in between.
+    that is recorded late changes what was concluded, whoever dies in between. A merge is weighed
+    when it is made and again when it is undone.
     """
 
     decision = models.OneToOneField(
         ConsentDecision, on_delete=models.PROTECT, null=True, related_name="+"
     )
     manifest = models.OneToOneField(Manifest, on_delete=models.PROTECT, null=True, related_name="+")
+    merge = models.ForeignKey(SubjectMerge, on_delete=models.PROTECT, null=True, related_name="+")
     restriction = models.OneToOneField(
         Restriction, on_delete=models.PROTECT, null=True, related_name="+"
     )
@@ -179,9 +182,10 @@ class Unweighed(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(decision__isnull=False, manifest=None, restriction=None)
-                | Q(decision=None, manifest__isnull=False, restriction=None)
-                | Q(decision=None, manifest=None, restriction__isnull=False),
+                condition=Q(decision__isnull=False, manifest=None, merge=None, restriction=None)
+                | Q(decision=None, manifest__isnull=False, merge=None, restriction=None)
+                | Q(decision=None, manifest=None, merge__isnull=False, restriction=None)
+                | Q(decision=None, manifest=None, merge=None, restriction__isnull=False),
                 name="consent_unweighed_is_one_thing",
             ),
         ]

@@ -1,7 +1,7 @@
 """What people were told and what they decided."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
@@ -11,6 +11,8 @@ from consent.models.subjects import Subject
 from consent.rules import DecisionKind, DecisionSource
 from governance.fields import public_id
 from governance.models import Purpose
+
+SIGNAL = DecisionSource.SIGNAL.value
 
 # How far the clock of whoever took a decision may run ahead of the database's.
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -103,8 +105,13 @@ class ConsentDecisionQuerySet(models.QuerySet["ConsentDecision"]):
         """Keep, per subject and purpose, only the decision that stands at ``at``.
 
         It is the last by ``decided_at``; at the same instant the stronger word, and a "no" is
-        always the stronger; then the one recorded later. `consent.rules.in_force` says the same.
+        always the stronger; then the one recorded later. Where anything was said by or for the
+        person, no signal stands. `consent.rules.in_force` says the same.
         """
+        return self.last_words(at).heard(at, purpose_id=OuterRef("purpose_id"))
+
+    def last_words(self, at: datetime) -> Self:
+        """Keep, per subject and purpose, what was said last; and the last signal beside it."""
         same = {"subject_id": OuterRef("subject_id"), "purpose_id": OuterRef("purpose_id")}
         weightier = Q(weight__gt=OuterRef("weight")) | Q(
             weight=OuterRef("weight"), pk__gt=OuterRef("pk")
@@ -112,10 +119,18 @@ class ConsentDecisionQuerySet(models.QuerySet["ConsentDecision"]):
         later = self.model.objects.filter(
             Q(decided_at__gt=OuterRef("decided_at"))
             | Q(decided_at=OuterRef("decided_at")) & weightier,
+            ~Q(source=SIGNAL) | Q(source=OuterRef("source")),
             decided_at__lte=at,
             **same,
         )
         return self.filter(~Exists(later), decided_at__lte=at)
+
+    def heard(self, at: datetime, **purposes: Any) -> Self:
+        """Leave out signals of people by or for whom anything was said on these purposes."""
+        said = self.model.objects.filter(
+            ~Q(source=SIGNAL), subject_id=OuterRef("subject_id"), decided_at__lte=at, **purposes
+        )
+        return self.exclude(Exists(said), source=SIGNAL)
 
 
 class ConsentDecision(models.Model):

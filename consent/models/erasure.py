@@ -4,6 +4,8 @@ import hashlib
 from typing import Any
 
 import rfc8785
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -39,9 +41,13 @@ class ErasureStep(models.Model):
 
     The row is the work: a message carries its id, a worker claims it by raising ``token`` and
     setting ``lease_until`` by the database's clock, and only the holder of the token can finish
-    it. ``evidence`` is what a person brings who settles it by hand; a connector's is the batch's.
+    it. Nobody can before ``released_at``: when the plan that it belongs to was approved, which is
+    at once where no policy asks for people. ``evidence`` is what a person brings who settles it by
+    hand; a connector's is the batch's.
     ``located_rows`` is set once, before anything is erased, so that a worker that dies after
-    erasing and before saying so does not turn "erased" into "not found".
+    erasing and before saying so does not turn "erased" into "not found". ``others`` are the keys of
+    the person's further rows that were looked for too: what was erased stays so, whatever is said
+    later of who is whom.
     """
 
     class State(models.TextChoices):
@@ -72,8 +78,10 @@ class ErasureStep(models.Model):
     attempt = models.PositiveIntegerField(default=0)
     token = models.PositiveBigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
+    released_at = models.DateTimeField(null=True, db_default=Now())
     retry_at = models.DateTimeField(db_default=Now())
     located_rows = models.PositiveBigIntegerField(null=True)
+    others = ArrayField(models.BigIntegerField(), default=list, db_default=[], editable=False)
     evidence: "models.JSONField[Any, Any]" = models.JSONField(default=dict, blank=True)
     batch = models.ForeignKey(
         ErasureBatch, on_delete=models.PROTECT, null=True, related_name="steps"
@@ -100,6 +108,10 @@ class ErasureStep(models.Model):
                 name="consent_step_running_has_lease",
             ),
             models.CheckConstraint(
+                condition=~Q(state__in=["running", "done"]) | Q(released_at__isnull=False),
+                name="consent_step_released_before_touched",
+            ),
+            models.CheckConstraint(
                 condition=~Q(state="blocked") | ~Q(code=""), name="consent_step_blocked_has_code"
             ),
             models.CheckConstraint(
@@ -108,8 +120,13 @@ class ErasureStep(models.Model):
         ]
         indexes = [
             # What the sweeper looks for.
-            models.Index(F("retry_at"), name="consent_step_open", condition=~Q(state="done")),
-        ]
+            models.Index(
+                F("retry_at"), name="consent_step_open",
+                condition=~Q(state="done") & Q(released_at__isnull=False),
+            ),
+            # From a row to the steps of other rows that were one person with it.
+            GinIndex(fields=["others"], name="consent_step_others", condition=~Q(others=[])),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return str(self.uuid)

@@ -139,16 +139,26 @@ class Reappearance(models.Model):
 
     It is no membership, because an erased person is nobody; whoever erases finds it here.
     ``manifest`` is the first that said so, ``ended_at`` when a list said that it is out again or
-    an erasure saw to it.
+    an erasure saw to it. ``request`` is the erasure that sees to it, for as long as that is under
+    way, and ``looked_for_at`` when it last began to read: a list that names the person after that
+    is another reappearance.
     """
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
     tombstone = models.ForeignKey(Tombstone, on_delete=models.PROTECT, related_name="reappearances")
     manifest = models.ForeignKey(Manifest, on_delete=models.PROTECT, related_name="reappearances")
     ended_at = models.DateTimeField(null=True)
+    request = models.ForeignKey(
+        "consent.RightsRequest", on_delete=models.PROTECT, null=True, related_name="reappearances"
+    )
+    looked_for_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(looked_for_at=None) | Q(request__isnull=False),
+                name="consent_reappearance_looked_for_by_a_request",
+            ),
             models.UniqueConstraint(
                 fields=["dataset", "tombstone"],
                 condition=Q(ended_at=None),

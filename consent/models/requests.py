@@ -32,6 +32,16 @@ ASKING = (
 )
 
 
+class RequestSource(models.TextChoices):
+    """Who opened a request."""
+
+    PERSON = DecisionSource.PERSON.value, "the person"
+    GUARDIAN = DecisionSource.GUARDIAN.value, "whoever cares for the person"
+    DELEGATE = DecisionSource.DELEGATE.value, "whoever the person lets speak"
+    OPERATOR = DecisionSource.OPERATOR.value, "an operator, on the person's word"
+    AUTOMATIC = "automatic", "the service, because what was erased has come back"
+
+
 class RightsRequest(models.Model):
     """A person's request. Instants say what has happened; the state follows from them.
 
@@ -50,9 +60,8 @@ class RightsRequest(models.Model):
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="requests")
     kind = models.TextField(choices=RequestKind.choices)
     source = models.TextField(
-        choices=[(each.value, each.value) for each in ASKING],
-        default=DecisionSource.PERSON.value, db_default=DecisionSource.PERSON.value,
-    )  # fmt: skip
+        choices=RequestSource.choices, default=RequestSource.PERSON, db_default="person"
+    )
     reason_sealed = models.BinaryField(null=True)
     details_sealed = models.BinaryField(null=True)
     idempotency_key = models.UUIDField()
@@ -92,11 +101,16 @@ class RightsRequest(models.Model):
                 condition=Q(kind__in=RequestKind.values), name="consent_request_kind_known"
             ),
             models.CheckConstraint(
-                condition=Q(source__in=[each.value for each in ASKING]),
-                name="consent_request_source_known",
+                condition=Q(source__in=RequestSource.values), name="consent_request_source_known"
             ),
             models.CheckConstraint(
-                condition=Q(source=DecisionSource.PERSON.value) | Q(reason_sealed__isnull=False),
+                condition=~Q(source=RequestSource.AUTOMATIC)
+                | Q(kind=RequestKind.ERASURE, verified_at__isnull=False, duplicate_of=None),
+                name="consent_request_automatic_is_a_verified_erasure",
+            ),
+            models.CheckConstraint(
+                condition=Q(source__in=[RequestSource.PERSON, RequestSource.AUTOMATIC])
+                | Q(reason_sealed__isnull=False),
                 name="consent_request_of_others_has_reason",
             ),
             models.CheckConstraint(
@@ -154,6 +168,10 @@ class RightsRequest(models.Model):
         indexes = [
             # Operators' lists, and what to remind of.
             models.Index(F("due_at"), F("uuid"), name="consent_request_by_due_date"),
+            # Those that were opened for people who came back, which are few.
+            models.Index(
+                F("subject"), name="consent_request_automatic", condition=Q(source="automatic")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -74,12 +74,15 @@ class SubjectIdentifier(models.Model):
     """From an identifier's digest to the person: the one row that says who a subject is.
 
     ``value_sealed`` holds the identifier under the person's own key where it came by
-    registration; a manifest leaves the digest only, so it is empty then.
+    registration; a manifest leaves the digest only, so it is empty then. ``key_version`` says by
+    which version of the key it is digested: triggers let a row be written by the newest only, and
+    never go back.
     """
 
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="identifiers")
     scheme = models.TextField()
     digest = models.BinaryField()
+    key_version = models.PositiveSmallIntegerField(db_default=1)
     value_sealed = models.BinaryField(null=True)
 
     class Meta:
@@ -95,6 +98,8 @@ class SubjectIdentifier(models.Model):
                 condition=Q(scheme__regex=SCHEME), name="consent_subjectidentifier_scheme_is_a_name"
             ),
         ]
+        # What is to be moved up to a newer key, in order.
+        indexes = [models.Index(F("key_version"), F("id"), name="consent_subjectidentifier_key")]
 
     def __str__(self) -> str:
         return f"{self.scheme} of {self.subject_id}"
@@ -109,6 +114,7 @@ class Tombstone(models.Model):
 
     scheme = models.TextField()
     digest = models.BinaryField()
+    key_version = models.PositiveSmallIntegerField(db_default=1)
     erased_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -118,6 +124,7 @@ class Tombstone(models.Model):
                 condition=Q(digest__length=DIGEST_BYTES), name="consent_tombstone_is_a_digest"
             ),
         ]
+        indexes = [models.Index(F("key_version"), F("id"), name="consent_tombstone_key")]
 
     def __str__(self) -> str:
         return f"{self.scheme} {self.pk}"

@@ -104,6 +104,8 @@ def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
         "overdue": standing.overdue,
         "paused_since": standing.paused_since,
         "restriction": standing.restriction,
+        "copy": standing.copy,
+        "now": timezone.now(),
         "stations": stations(standing),
         "datasets": [_dataset(each) for each in standing.steps],
         "models": [_model(each) for each in standing.remediations],
@@ -158,7 +160,8 @@ def _answer(standing: RequestStanding) -> list[Told]:
 
 def _work(standing: RequestStanding) -> list[Told]:
     asked, steps, models = standing.request, standing.steps, standing.remediations
-    planned = asked.planned_at is not None
+    written, waits = asked.planned_at is not None, standing.waits_for_approval
+    planned = written and not waits
     ended = [each.finished_at for each in steps if each.finished_at]
     good = [each.closed_at for each in models if each.closed_at]
     erased, repaired = len(ended) == len(steps), len(good) == len(models)
@@ -170,7 +173,8 @@ def _work(standing: RequestStanding) -> list[Told]:
         )
     complete = standing.state is RequestState.COMPLETED
     return [
-        ("Planned", "Every data set that holds you, or may, and every model made of it.",
+        ("Planned", "Every data set that holds you, or may, and every model made of it."
+         + (" The plan waits for people here to approve it." if waits else ""),
          asked.planned_at, planned),
         ("Erased and read again", _counted(len(ended), len(steps), "data set") if planned else
          "Each place is searched, erased, and read again.",
@@ -212,7 +216,8 @@ def outstanding(standing: RequestStanding) -> list[str]:
         return ["The plan: which data sets and which models are concerned. It follows by itself."]
     parts = [_dataset(each) for each in standing.steps]
     parts += [_model(each) for each in standing.remediations]
-    told = [f"{each.name}: {each.detail or each.text}" for each in parts if each.open]
+    told = ["The plan: people here have to approve it."] if standing.waits_for_approval else []
+    told += [f"{each.name}: {each.detail or each.text}" for each in parts if each.open]
     kept = any(each.outcome == ErasureStep.Outcome.EXEMPT for each in standing.steps)
     if asked.forgotten_at is None and not kept:
         told.append("Your key: it is destroyed once nothing of yours is left to erase.")

@@ -17,12 +17,15 @@ from consent.portal.forms import DecisionForm
 from consent.portal.pages import personal, shown
 from consent.portal.rights import lines as asked_lines
 from consent.portal.visits import Visitor
-from consent.rules import NO, DecisionKind, Standing
-from consent.selectors import portal, restrictions
+from consent.rules import NO, DecisionKind, DecisionSource, Standing
+from consent.selectors import portal, restrictions, signals
 from consent.selectors.portal import ModelUse, Position
 from consent.services import decisions
+from consent.services import signals as heeding
 from governance.errors import ColophonError
 from governance.legal import LegalBasis, Need, need_of
+from governance.models import Purpose
+from governance.selectors import rules
 from lineage.selectors import transparency
 
 
@@ -62,23 +65,37 @@ class Made:
     ending: str
 
 
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What the browser asks, and what that is about: ``heeded`` already, or ``meant`` only.
+
+    ``known`` is whether any policy says what it means.
+    """
+
+    heeded: list[Purpose]
+    meant: list[Purpose]
+    known: bool
+
+
 @require_safe
 @personal
 def overview(request: HttpRequest, visitor: Visitor) -> HttpResponse:
-    """Show everything that is known of the person, or that nothing is."""
-    subject = visitor.subject
+    """Show everything that is known of the person, or that nothing is.
+
+    It is also where a browser's privacy signal is heeded: whoever signs in comes here.
+    """
+    subject = _heeded(request, visitor)
     held = portal.holdings(subject) if subject else []
     asked = portal.requests_of(subject) if subject else []
     under_way = portal.erasure_under_way(asked)
-    lines = [
-        _line(each, may_agree=under_way is None)
-        for each in portal.positions(subject, timezone.now())
-    ]
+    positions = portal.positions(subject, timezone.now())
+    lines = [_line(each, may_agree=under_way is None) for each in positions]
     context = {
         "held": [each for each in held if each.until is None],
         "left": [each for each in held if each.until is not None],
         "made": [_made(each) for each in portal.model_uses(subject)] if subject else [],
         "lines": lines,
+        "signal": _signal(request, subject, positions),
         "requests": asked_lines(asked),
         "under_way": under_way,
         "restriction": restrictions.unlifted(subject) if subject else None,
@@ -86,6 +103,34 @@ def overview(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         "certainties": list(words.CERTAINTY.values()),
     }
     return shown(request, "me", context)
+
+
+def _heeded(request: HttpRequest, visitor: Visitor) -> Subject | None:
+    """Record what the browser's signal means, and return the person.
+
+    It is a decision, so somebody who is known from a list is registered for it; for somebody
+    whom nobody knows, nothing is written.
+    """
+    subject, now = visitor.subject, timezone.now()
+    if subject and visits.sends_privacy_signal(request) and signals.unheeded(subject, now):
+        subject = visits.registered(request, visitor)
+        heeding.heed(subject=subject, at=now)
+    return subject
+
+
+def _signal(
+    request: HttpRequest, subject: Subject | None, positions: list[Position]
+) -> Signal | None:
+    if not visits.sends_privacy_signal(request):
+        return None
+    resting = [each.decision for each in positions if each.decision]
+    heeded = {each.purpose for each in resting if each.source == DecisionSource.SIGNAL}
+    now = timezone.now()
+    return Signal(
+        sorted(heeded, key=lambda each: each.title),
+        [] if subject else signals.meant(None, now),
+        bool(rules.policies_heeding_signals(now)),
+    )
 
 
 @require_POST
@@ -162,6 +207,8 @@ def _line(position: Position, *, may_agree: bool) -> Line:
 
 def _said(position: Position) -> str:
     """Return what the person has said, or nothing where there is nothing to say."""
+    if position.decision and position.decision.source == DecisionSource.SIGNAL:
+        return words.SIGNALLED
     silent = position.standing == Standing.NONE and not _sayable(position)
     return "" if silent else words.STANDING[position.standing]
 

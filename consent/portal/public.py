@@ -58,10 +58,12 @@ def policy(request: HttpRequest, key: str, number: int | None = None) -> HttpRes
     wanted = [each for each in versions if number in {None, each.number}]
     if not wanted:
         raise NotFoundError("there is no such version of this policy")
+    demands = demands_of_published(wanted[0].rules)
     context = {
         "policy": found, "version": wanted[0], "versions": versions,
         "blocks": prose.blocks(wanted[0].text),
-        "asked": [each.sentences() for each in demands_of_published(wanted[0].rules)],
+        "asked": [each.sentences() for each in demands if not each.approvals],
+        "reviewed": [each.sentences() for each in demands if each.approvals],
     }  # fmt: skip
     return shown(request, "policy", context)
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from consent.portal import erasing, following, me, public, receipts, rights, sign_in
+from consent.portal import erasing, following, me, packages, public, receipts, rights, sign_in
 
 app_name = "portal"
 
@@ -20,6 +20,7 @@ urlpatterns = [
     path("me/erase", erasing.erase, name="erase"),
     path("me/rights", rights.choose, name="rights"),
     path("me/rights/lift", rights.lift, name="lift"),
+    path("me/packages/<uuid:uuid>", packages.download, name="package"),
     path("requests/<uuid:uuid>", following.follow, name="request"),
     path("requests/<uuid:uuid>/certificate", following.certificate, name="certificate"),
     path(

@@ -102,6 +102,12 @@ def registered(request: HttpRequest, visitor: Visitor) -> Subject:
     return subject
 
 
+def sends_privacy_signal(request: HttpRequest) -> bool:
+    """Say whether the browser sends Global Privacy Control; one "1" among several is enough."""
+    sent = request.headers.get("Sec-GPC", "")
+    return any(each.strip() == "1" for each in sent.split(","))
+
+
 def client_of(request: HttpRequest) -> str:
     """Return the network address that asks, for the limits; of IPv6, the network of one household.
 

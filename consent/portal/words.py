@@ -74,6 +74,8 @@ STANDING = {
     Standing.NONE: "You have said nothing about this yet",
 }
 
+SIGNALLED = "Your browser objected for you, by Global Privacy Control,"
+
 PRESS = {
     DecisionKind.GIVEN: "Give permission",
     DecisionKind.REFUSED: "Say no",
@@ -102,6 +104,7 @@ REQUEST = {
 STATE = {
     RequestState.RECEIVED: "received, your identity is not confirmed yet",
     RequestState.VERIFIED: "being planned",
+    RequestState.REVIEW: "planned, the plan waits for approval",
     RequestState.REFUSED: "refused",
     RequestState.ERASING: "your data is being erased",
     RequestState.VERIFYING: "erased, something is still outstanding",
@@ -168,6 +171,8 @@ STEP_STATE = {
 BLOCKED = {
     "no_storage": "Nobody has told us yet where this data set lies. Somebody has to, or erase it "
     "by hand and say so.",
+    "unknown_upstream": "Nobody has told us yet who wrote this data set, or whom it holds. "
+    "Somebody has to look, since we do not count what we do not know as a no.",
     "storage_disabled": "The place where it lies is switched off. It is tried again once that is "
     "switched on.",
     "storage_unreachable": "The place where it lies does not answer.",

@@ -15,6 +15,7 @@ from consent.selectors import gate, leaning, tracing
 from consent.selectors.decisions import excluded_from
 from consent.selectors.judging import Judged, judge
 from consent.selectors.leaning import TRAINING_FACET
+from consent.selectors.persons import count
 from governance.errors import NotFoundError
 from governance.mechanisms import Mechanism, MechanismUnusableError, mechanism_of
 from governance.models import Purpose
@@ -78,7 +79,7 @@ def conclude(run: Run) -> Conclusion:
     traced = tracing.people_in(versions.read_by(run))
     used, at, purposes = traced.people, run.started_at, list(said.purposes)
     if decision is not None and fits:
-        used = used - BitMap.deserialize(bytes(decision.excluded))
+        used = used - leaning.excluded_by(decision)
         at = decision.decided_at
         purposes = purposes or ([decision.purpose.key] if decision.purpose else [])
     reasons, unpermitted = _held_to(said, traced, used, purposes, at)
@@ -93,7 +94,7 @@ def conclude(run: Run) -> Conclusion:
         purposes=purposes, gate_decision=decision, read_at=run.started_at,
         frozen_at=frozen.frozen_at if frozen else None,
         facet=bytes(facet.fingerprint) if facet else b"",
-        used=used, without_permission=len(unpermitted),
+        used=used, without_permission=count(unpermitted),
     )  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def _held_to(
         Reason.UNKNOWN_PURPOSE: bool(set(purposes) - known.keys()),
         Reason.USED_WITHOUT_PERMISSION: bool(unpermitted),
         Reason.POLICY_UNMET: any(
-            how.unmet or how.cohort_is_too_small(len(used)) for _, how in judged
+            how.unmet or how.cohort_is_too_small(count(used)) for _, how in judged
         ),
     }
     return {reason for reason, holds in told.items() if holds}, unpermitted

@@ -22,6 +22,7 @@ def certificate(standing: Standing) -> dict[str, Any]:
         "format": FORMAT,
         "request": str(request.uuid),
         "kind": request.kind,
+        "source": request.source,
         "received_at": request.received_at,
         "due_at": request.due_at,
         "state": standing.state,
@@ -54,10 +55,13 @@ def _dataset(step: ErasureStep) -> dict[str, Any]:
 
 
 def _evidence(step: ErasureStep) -> dict[str, Any]:
-    """Return which proof there is; its figures are of everybody who left then, so not shown."""
+    """Return which proof there is; its figures are of everybody who left then, so not shown.
+
+    What people said who settled it by hand is not shown either: they write whom they please.
+    """
     made = step.batch
     if made is None:
-        return dict(step.evidence)
+        return {name: each for name, each in step.evidence.items() if name != "said"}
     return {"batch": str(made.uuid), "sha256": made.digest(), "parts": made.evidence["parts"]}
 
 

@@ -1,26 +1,25 @@
 """The gate's questions: where the people upstream are not known, and who of a list may be used."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import numpy as np
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
+from numpy.typing import NDArray
 
-from consent import gate_tokens, identifiers
+from consent import gate_tokens
+from consent.identifiers import IdentifierMalformedError
+from consent.listed import Listed
 from consent.models import GateDecision, Manifest
-from consent.rules import Standing
-from consent.rules import permitted as permitted_by
-from consent.selectors import subjects
-from consent.selectors.decisions import excluded_from
+from consent.selectors.filtering import Filter
 from governance.errors import ColophonError, NotFoundError
-from governance.legal import LegalBasis
 from governance.models import ApiClient, Dataset
 from lineage.models import DatasetVersion, Run, RunInput
 from lineage.selectors import transparency
 from lineage.selectors.identities import identities
 
-CHUNK = 50_000
 OPEN = frozenset({GateDecision.Outcome.PERMIT, GateDecision.Outcome.PERMIT_WITH_EXCLUSIONS})
 
 
@@ -93,21 +92,36 @@ def permitted(
 ) -> list[bool]:
     """Answer for each identifier, in order, whether the person's rows may be used now.
 
-    What counts are the decisions in force now, not when the gate was asked; nothing is permitted
-    by a decision that is not open. Nobody has heard of an unknown person, who is permitted unless
-    a "yes" is needed; a person who was erased never is. Raises `GateDecisionExpiredError` and
-    `IdentifierMalformedError`.
+    As `filtered` does it.
     """
+    answers = filtered(decision=decision, scheme=scheme, lists=[Listed(values)], at=at)
+    return [bool(each) for each in answers]
+
+
+def filtered(
+    *, decision: GateDecision, scheme: str, lists: Iterable[Listed], at: datetime | None = None
+) -> "NDArray[np.bool_]":
+    """Answer for each row of a list, in order, whether it may be used now.
+
+    Now is when all of it was read. What counts are the decisions in force then, not when the gate
+    was asked; nothing is permitted by a decision that is not open. Nobody has heard of an unknown
+    person, who is permitted unless a "yes" is needed; a person who was erased never is. Raises
+    `GateDecisionExpiredError`, `IdentifierMalformedError` and what reading the list raises.
+    """
+    _refuse_expired(decision, at or timezone.now())
+    asked = Filter(
+        purpose=decision.purpose if decision.outcome in OPEN else None,
+        scheme=scheme,
+        explicit=decision.explicit,
+    )
+    for some in lists:
+        try:
+            asked.take(some.values, some.rows)
+        except IdentifierMalformedError:
+            raise some.refusal(scheme) from None
     now = at or timezone.now()
-    if decision.expires_at <= now:
-        raise GateDecisionExpiredError("the decision has expired")
-    digests = identifiers.digests(subjects.digest_key(), scheme, values)
-    if decision.outcome not in OPEN or decision.purpose is None:
-        return [False] * len(digests)
-    answers: list[bool] = []
-    for start in range(0, len(digests), CHUNK):
-        answers += _answers(decision, scheme, digests[start : start + CHUNK], now)
-    return answers
+    _refuse_expired(decision, now)
+    return asked.answers(now)
 
 
 def sources_without_people(dataset_ids: Collection[int]) -> "dict[int, GateDecision.Reason]":
@@ -130,18 +144,6 @@ def sources_without_people(dataset_ids: Collection[int]) -> "dict[int, GateDecis
     }
 
 
-def _answers(
-    decision: GateDecision, scheme: str, digests: Sequence[bytes], at: datetime
-) -> list[bool]:
-    purpose = decision.purpose
-    assert purpose is not None
-    people = subjects.by_digests(scheme, digests)
-    buried = subjects.buried(scheme, [each for each in digests if each not in people])
-    excluded = excluded_from(people.values(), purpose, at, explicit=decision.explicit)
-    unknown = permitted_by(
-        LegalBasis(purpose.legal_basis), Standing.NONE, explicit=decision.explicit
-    )
-    return [
-        people[each] not in excluded if each in people else unknown and each not in buried
-        for each in digests
-    ]
+def _refuse_expired(decision: GateDecision, at: datetime) -> None:
+    if decision.expires_at <= at:
+        raise GateDecisionExpiredError("the decision has expired")

@@ -64,6 +64,27 @@ def judge(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Review:
+    """How many people have to approve an erasure, and which policy versions ask for it."""
+
+    approvals: int = 0
+    policies: tuple[str, ...] = ()
+
+
+def review(*, categories: Collection[str], at: datetime) -> Review:
+    """Judge an erasure of data of these categories as of an instant, by the strictest policy."""
+    asked = {
+        f"{version.policy.key} {version.number}": max(
+            (each.approvals_for(categories) for each in demands_of_published(version.rules)),
+            default=0,
+        )
+        for version in policies_in_force(at)
+    }
+    policies = tuple(name for name, approvals in asked.items() if approvals)
+    return Review(max(asked.values(), default=0), policies)
+
+
 def _unmet(asked: Demand, mechanism: Mechanism) -> set[GateDecision.Reason]:
     found = set()
     noise, federation = mechanism.noise, mechanism.federation

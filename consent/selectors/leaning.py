@@ -8,7 +8,7 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from consent.gate_tokens import Mismatch, Name
-from consent.models import GateDecision
+from consent.models import GateDecision, RequestSource, RightsRequest
 from consent.selectors import gate
 from lineage.models import DatasetVersion, Run, RunFacet
 
@@ -71,8 +71,22 @@ def left_out(version_ids: Collection[int]) -> dict[int, BitMap]:
             continue
         model = (version.dataset.namespace, version.dataset.name)
         if not misfit(decision, run=version.run, model=model, purposes=word.purposes):
-            found[version.pk] = BitMap.deserialize(bytes(decision.excluded))
+            found[version.pk] = excluded_by(decision)
     return found
+
+
+def excluded_by(decision: GateDecision) -> BitMap:
+    """Return whom an answer of the gate left out.
+
+    That is also whoever was erased by then and came back: rows are filtered by tombstones too,
+    though who stands for the person was not there to be counted yet.
+    """
+    stand_ins = RightsRequest.objects.filter(
+        source=RequestSource.AUTOMATIC, subject__erased_at__lte=decision.decided_at,
+        subject__created_at__gt=decision.decided_at,
+    )  # fmt: skip
+    later = BitMap(stand_ins.values_list("subject_id", flat=True))
+    return BitMap.deserialize(bytes(decision.excluded)) | later
 
 
 def _uuid(text: object) -> UUID | None:

@@ -3,7 +3,7 @@
 The order of a data set's versions is their ``complete_at``, then their key.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,9 +20,11 @@ from consent.models import (
     MembershipSpan,
     Reappearance,
     Subject,
+    SubjectIdentifier,
 )
 from consent.models.membership import BLOCK_BITS
-from consent.selectors.subjects import schemes_of
+from consent.selectors.persons import rows_of
+from consent.selectors.subjects import erased, schemes_of
 from governance.models import Dataset
 from lineage.models import DatasetVersion
 from lineage.selectors import versions
@@ -61,12 +63,17 @@ def version_of(dataset: Dataset, said: str) -> DatasetVersion:
 
 def datasets_of(subject: Subject) -> "QuerySet[Dataset]":
     """Return the data sets that hold a person now, by name."""
-    held = MembershipSpan.objects.filter(pk__in=stays_of(subject.pk), until=None)
+    held = spans_of(rows_of(subject)).filter(until=None)
     return Dataset.objects.filter(pk__in=held.values("dataset_id")).order_by("namespace", "name")
 
 
+def spans_of(rows: Iterable[int]) -> "QuerySet[MembershipSpan]":
+    """Return the stays that any of some rows is in."""
+    return MembershipSpan.objects.filter(pk__in={stay for row in rows for stay in stays_of(row)})
+
+
 def stays_of(subject_id: int) -> list[int]:
-    """Return the keys of the stays that a person is in: the way back."""
+    """Return the keys of the stays that one row of a person is in: the way back."""
     row = MembershipBlock.objects.filter(block=subject_id >> BLOCK_BITS).first()
     if row is None:
         return []
@@ -122,8 +129,14 @@ def complete_lists(version_ids: Collection[int]) -> "QuerySet[Manifest]":
 
 def versions_holding(subject: Subject, among: Collection[int] | None = None) -> set[int]:
     """Return every data set version that holds a person, of all data sets and times, or of some."""
+    return versions_of(rows_of(subject), among)
+
+
+def versions_of(rows: Collection[int], among: Collection[int] | None = None) -> set[int]:
+    """Return every data set version that holds any of some rows, of all or of some."""
+    stays = sorted({stay for row in rows for stay in stays_of(row)})
     with connection.cursor() as cursor:
-        query, stays = _COVERED + " WHERE s.id = ANY(%s)", stays_of(subject.pk)
+        query = _COVERED + " WHERE s.id = ANY(%s)"
         if among is None:
             cursor.execute(query, [stays])
         else:
@@ -141,7 +154,12 @@ def manifested(version_ids: Collection[int]) -> set[int]:
 
 
 def versions_proven_without(subject: Subject, version_ids: Collection[int]) -> set[int]:
-    """Return those versions that a complete manifest shows not to hold a person.
+    """Return those versions that a complete manifest shows not to hold a person."""
+    return proven_without(rows_of(subject), version_ids)
+
+
+def proven_without(rows: Collection[int], version_ids: Collection[int]) -> set[int]:
+    """Return those versions that a complete manifest shows not to hold the person of all the rows.
 
     It proves nothing if it is written in a scheme by which the person is not known, or, of an
     erased person, if anybody who was erased had come back by then: that may be the one.
@@ -149,15 +167,15 @@ def versions_proven_without(subject: Subject, version_ids: Collection[int]) -> s
     complete = _complete(version_ids)
     if not complete.exists():
         return set()
-    complete = complete.filter(scheme__in=schemes_of(subject))
-    if subject.erased_at is not None:
+    complete = complete.filter(scheme__in=schemes_of(rows))
+    if erased(rows).exists():
         back = Reappearance.objects.filter(
             Q(ended_at=None) | Q(ended_at__gt=OuterRef("received_at")),
             dataset_id=OuterRef("dataset_id"),
         )
         complete = complete.filter(~Exists(back))
     proven = set(complete.values_list("version_id", flat=True))
-    return proven - versions_holding(subject, proven) if proven else set()
+    return proven - versions_of(rows, proven) if proven else set()
 
 
 def told_of(dataset_ids: Collection[int]) -> set[int]:
@@ -171,6 +189,17 @@ def reappeared_in(dataset_ids: Collection[int]) -> "QuerySet[Reappearance]":
     return Reappearance.objects.filter(dataset_id__in=list(dataset_ids), ended_at=None).order_by(
         "pk"
     )
+
+
+def to_reopen() -> "QuerySet[Reappearance]":
+    """Return the data that came back and that no erasure sees to, in the order it was seen.
+
+    Who registered again by their own wish did not come back: they are here.
+    """
+    again = SubjectIdentifier.objects.filter(
+        scheme=OuterRef("tombstone__scheme"), digest=OuterRef("tombstone__digest")
+    )
+    return Reappearance.objects.filter(~Exists(again), ended_at=None, request=None).order_by("pk")
 
 
 def _complete(version_ids: Collection[int]) -> "QuerySet[Manifest]":

@@ -17,15 +17,15 @@ from consent.models import (
     RequestKind,
     RightsRequest,
     Subject,
-    Tombstone,
 )
 from consent.rules import DecisionKind, Standing
 from consent.selectors import membership, requests, subjects, uses
+from consent.selectors.decisions import decided_by
+from consent.selectors.persons import rows_of
 from consent.selectors.requests import ENDED
 from consent.selectors.restrictions import is_restricted
-from consent.selectors.subjects import digest_of
 from governance.models import Dataset, LegalBasis, Purpose
-from governance.selectors.rules import purposes
+from governance.selectors.rules import chains
 from lineage.models import DatasetVersion, Run
 from lineage.openlineage import RunState
 from lineage.selectors import walk
@@ -91,8 +91,7 @@ def identity(address: str) -> Identity:
     subject = subjects.by_identifier(EMAIL, address)
     if subject is not None:
         return Identity(subject, None)
-    stones = Tombstone.objects.filter(scheme=EMAIL, digest=digest_of(EMAIL, address))
-    return Identity(None, stones.values_list("erased_at", flat=True).first())
+    return Identity(None, subjects.erased_at(EMAIL, address))
 
 
 def subject_named(uuid: UUID) -> Subject | None:
@@ -107,17 +106,30 @@ def is_registered(subject: Subject) -> bool:
 
 def holdings(subject: Subject) -> list[Holding]:
     """Answer which data sets hold a person now, and which did, by name."""
-    stays = MembershipSpan.objects.filter(pk__in=membership.stays_of(subject.pk))
-    rows = stays.select_related("dataset", "since", "until")
-    ordered = rows.order_by("dataset__namespace", "dataset__name", "since__complete_at", "pk")
+    rows = membership.spans_of(rows_of(subject)).select_related("dataset", "since", "until")
+    found: list[tuple[MembershipSpan, DatasetVersion | None]] = []
+    for row in rows.order_by(
+        "dataset__namespace", "dataset__name", "since__complete_at", "since", "pk"
+    ):
+        last, until = found[-1] if found else (None, None)
+        if last and last.dataset == row.dataset and (until is None or _at(row.since) < _at(until)):
+            # Another row of the person, in the same data set meanwhile: one stay of theirs.
+            ends = None if until is None or row.until is None else max(until, row.until, key=_at)
+            found[-1] = (last, ends)
+        else:
+            found.append((row, row.until))
     return [
         Holding(
             row.dataset,
             None if row.since.kind == DatasetVersion.Kind.ORIGIN else row.since.complete_at,
-            row.until.complete_at if row.until else None,
+            until.complete_at if until else None,
         )
-        for row in ordered
+        for row, until in found
     ]
+
+
+def _at(version: DatasetVersion) -> tuple[datetime, int]:
+    return version.complete_at, version.pk
 
 
 def model_uses(subject: Subject) -> list[ModelUse]:
@@ -151,16 +163,17 @@ def positions(subject: Subject | None, at: datetime) -> list[Position]:
     """
     said: defaultdict[int, list[ConsentDecision]] = defaultdict(list)
     if subject is not None:
-        for each in subject.decisions.select_related("purpose", "notice_version__notice"):
+        decided = decided_by(rows_of(subject))
+        for each in decided.select_related("purpose", "notice_version__notice"):
             said[each.purpose_id].append(each)
     notices = _notices()
-    known = {purpose.pk: purpose for purpose in purposes()}
-    chains = {pk: _chain(pk, known) for pk in known}
-    ordered = sorted(chains, key=lambda pk: [known[each].title for each in chains[pk][::-1]])
+    ordered = sorted(chains().values(), key=lambda chain: [each.title for each in chain[::-1]])
     restricted = subject is not None and is_restricted(subject, at)
     return [
-        _position(known[pk], [said[each] for each in chains[pk]], notices.get(pk), at, restricted)
-        for pk in ordered
+        _position(
+            chain[0], [said[each.pk] for each in chain], notices.get(chain[0].pk), at, restricted
+        )
+        for chain in ordered
     ]
 
 
@@ -180,19 +193,8 @@ def _position(
     standing = rules.standing_within(levels, at)
     basis = LegalBasis(purpose.legal_basis)
     permitted = rules.permitted(basis, standing, restricted=restricted)
-    rests_on = (
-        level for level in levels if level and rules.standing_within([level], at) == standing
-    )
-    decision = rules.in_force(next(rests_on, []), at)
+    decision = rules.deciding(levels, at)
     return Position(purpose, standing, permitted, decision, notice)
-
-
-def _chain(pk: int, known: dict[int, Purpose]) -> list[int]:
-    """Return a purpose and every wider one, the nearest first."""
-    found = [pk]
-    while (parent := known[found[-1]].parent_id) is not None:
-        found.append(parent)
-    return found
 
 
 def _notices() -> dict[int, NoticeVersion]:
@@ -213,7 +215,7 @@ def has_said(subject: Subject, *, key: UUID, purpose: Purpose, kind: DecisionKin
 
 def requests_of(subject: Subject) -> list[requests.Standing]:
     """Return a person's own requests, the latest first."""
-    asked = RightsRequest.objects.filter(subject=subject).select_related("subject")
+    asked = RightsRequest.objects.filter(subject__in=rows_of(subject)).select_related("subject")
     return [requests.standing_of(each) for each in asked.order_by("-received_at", "-pk")]
 
 

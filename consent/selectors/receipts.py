@@ -13,6 +13,7 @@ from consent.models import ConsentDecision, NoticeVersion, Subject
 from consent.receipts import Controller, Named, Record, Said, Seen
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors import membership
+from consent.selectors.persons import rows_of
 from consent.selectors.subjects import key_of
 from governance.crypto import SealingKey
 from governance.errors import NotFoundError
@@ -26,7 +27,7 @@ RECORDED = "decision.recorded"
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What all receipts of one person share, read once."""
+    """What all receipts of one row of a person share, read once."""
 
     decisions: Sequence[ConsentDecision]
     purposes: dict[int, Purpose]
@@ -55,13 +56,15 @@ def record_of(decision: ConsentDecision) -> Record:
 def records_of(subject: Subject) -> list[Record]:
     """Return what the receipts of all of a person's decisions say, in the order of recording.
 
-    Raises `SubjectErasedError` and `SubjectUnregisteredError`.
+    Each is about the row that it was decided on, and opened with that row's own key. Raises
+    `SubjectErasedError` and `SubjectUnregisteredError`.
     """
-    known, kept = _known(subject), dict(_kept(subject, key_of(subject)))
-    return [
-        _record(each, known, subject, kept.get(str(each.uuid)))
-        for each in sorted(known.decisions, key=lambda each: each.pk)
-    ]
+    found: dict[int, Record] = {}
+    for row in Subject.objects.filter(pk__in=rows_of(subject)):
+        known, kept = _known(row), dict(_kept(row, key_of(row)))
+        for each in known.decisions:
+            found[each.pk] = _record(each, known, row, kept.get(str(each.uuid)))
+    return [found[pk] for pk in sorted(found)]
 
 
 def controller() -> Controller:

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from consent.deadlines import REMIND_BEFORE, Reminder
 from consent.models import (
+    ErasurePlan,
     ErasureStep,
     Remediation,
     RequestLetter,
@@ -33,14 +34,17 @@ def with_state() -> "QuerySet[RightsRequest]":
     undone = Exists(steps.exclude(state=ErasureStep.State.DONE))
     kept = Exists(steps.filter(outcome=ErasureStep.Outcome.EXEMPT))
     unmade = Exists(Remediation.objects.filter(request=OuterRef("pk"), closed_at=None))
+    plans = ErasurePlan.objects.filter(request=OuterRef("pk"), rejection=None)
+    cut = Exists(plans.filter(content__truncated=True))
     stations = [
         (Q(duplicate_of__isnull=False), RequestState.JOINED),
         (Q(refused_at__isnull=False), RequestState.REFUSED),
         (Q(answered_at__isnull=False), RequestState.COMPLETED),
         (Q(planned_at=None, verified_at=None), RequestState.RECEIVED),
         (Q(planned_at=None), RequestState.VERIFIED),
+        (Exists(steps.filter(released_at=None)), RequestState.REVIEW),
         (undone, RequestState.ERASING),
-        (unmade | (Q(forgotten_at=None) & ~kept), RequestState.VERIFYING),
+        (unmade | cut | (Q(forgotten_at=None) & ~kept), RequestState.VERIFYING),
     ]
     state = Case(
         *(When(condition, then=Value(each.value)) for condition, each in stations),

@@ -13,7 +13,14 @@ from django.utils import timezone
 
 from consent import deadlines
 from consent.deadlines import Law, Pause
-from consent.models import ErasureStep, Remediation, RequestKind, Restriction, RightsRequest
+from consent.models import (
+    AccessPackage,
+    ErasureStep,
+    Remediation,
+    RequestKind,
+    Restriction,
+    RightsRequest,
+)
 from governance.errors import NotFoundError
 from lineage.models import Provenance
 
@@ -23,6 +30,7 @@ class RequestState(StrEnum):
 
     RECEIVED = "received"
     VERIFIED = "verified"
+    REVIEW = "review"
     REFUSED = "refused"
     ERASING = "erasing"
     VERIFYING = "verifying"
@@ -46,6 +54,17 @@ class Standing:
     request: RightsRequest
     steps: list[ErasureStep]
     remediations: list[Remediation]
+    plan_cut: bool = False
+
+    @property
+    def waits_for_approval(self) -> bool:
+        """Say whether there is a plan that has to be approved before anything is touched."""
+        return any(step.released_at is None for step in self.steps)
+
+    @property
+    def copy(self) -> AccessPackage | None:
+        """Return the copy of their data that was made for the person, if one was."""
+        return AccessPackage.objects.filter(request=self.request).first()
 
     @property
     def state(self) -> RequestState:
@@ -62,6 +81,11 @@ class Standing:
             return RequestState.COMPLETED
         if request.planned_at is None:
             return RequestState.VERIFIED if request.verified_at else RequestState.RECEIVED
+        return self._carried_out()
+
+    def _carried_out(self) -> RequestState:
+        if self.waits_for_approval:
+            return RequestState.REVIEW
         if any(step.state != ErasureStep.State.DONE for step in self.steps):
             return RequestState.ERASING
         return RequestState.VERIFYING if self._parts() else RequestState.COMPLETED
@@ -88,7 +112,12 @@ class Standing:
             for each in self.remediations
             if each.closed_at is None
         ]
-        return steps + models + self._keys()
+        return self._plan() + steps + models + self._keys()
+
+    def _plan(self) -> list[str]:
+        told = ["the plan: waits for approval"] if self.waits_for_approval else []
+        cut = "the plan: the flows were too many to follow, so data sets may be missing"
+        return [*told, cut] if self.plan_cut else told
 
     def _keys(self) -> list[str]:
         """Keys stay while data lawfully stays, so that the person can be told of it."""
@@ -189,7 +218,8 @@ def standing_of(request: RightsRequest) -> Standing:
         "model_version__model__dataset", "model_version__version",
         "closed_by__model__dataset", "closed_by__version",
     )  # fmt: skip
-    return Standing(request, list(steps), list(remediations.order_by("pk")))
+    cut = request.plans.filter(rejection=None, content__truncated=True).exists()
+    return Standing(request, list(steps), list(remediations.order_by("pk")), plan_cut=cut)
 
 
 def to_plan() -> "QuerySet[RightsRequest]":
@@ -205,14 +235,17 @@ def steps_to_do() -> "QuerySet[ErasureStep]":
     """Return the steps that can be claimed now, nearest due date first.
 
     Within a request a step waits for those before it, in the order of the flows, so that an
-    erased row is not derived anew; a blocked one holds nobody up.
+    erased row is not derived anew; a blocked one holds nobody up. None of a plan that waits for
+    approval is among them.
     """
     before = ErasureStep.objects.filter(
         request=OuterRef("request"), position__lt=OuterRef("position"),
         state__in=[ErasureStep.State.READY, ErasureStep.State.RUNNING],
     )  # fmt: skip
     free = ~Q(state="running") | Q(lease_until__lt=Now())
-    waiting = ErasureStep.objects.filter(free, ~Exists(before), retry_at__lte=Now())
+    waiting = ErasureStep.objects.filter(
+        free, ~Exists(before), retry_at__lte=Now(), released_at__isnull=False
+    )
     return waiting.exclude(state="done").order_by("request__due_at", "position", "pk")
 
 
@@ -233,12 +266,17 @@ def to_observe() -> "QuerySet[RightsRequest]":
         kind=RequestKind.ERASURE, planned_at__isnull=False, completion_recorded_at=None,
         refused_at=None, duplicate_of=None,
     )  # fmt: skip
+    unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
+    unseen |= forgettable()
+    return open_now.filter(unseen).order_by("due_at", "pk")
+
+
+def forgettable() -> Q:
+    """Return the condition that a planned erasure has nothing left to erase, and waits for that."""
     parts = ErasureStep.objects.filter(request=OuterRef("pk"))
     kept = parts.filter(outcome=ErasureStep.Outcome.EXEMPT)
-    forgettable = Q(forgotten_at=None) & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
-    unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    unseen |= forgettable
-    return open_now.filter(unseen).order_by("due_at", "pk")
+    planned = Q(forgotten_at=None, planned_at__isnull=False, refused_at=None)
+    return planned & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
 
 
 def step_of(standing: Standing, uuid: UUID) -> ErasureStep:

@@ -2,7 +2,8 @@
 
 First what waits to be gathered is read, then what was gathered, then the people who wait are
 asked one by one. In this order nothing is missed: what is gathered in between is in both, and is
-asked for exactly; what was recorded before the first look is in one of them.
+asked for exactly; what was recorded before the first look is in one of them. What is gathered of
+a row is what its person says, so whoever waits does so with all their rows.
 """
 
 from collections.abc import Collection
@@ -14,6 +15,7 @@ from pyroaring import BitMap
 
 from consent.bitmaps import highs, joined
 from consent.models import PurposeFold, PurposeStanding, StandingPending
+from consent.selectors.persons import whole_of
 from governance.models import Purpose
 
 # An answer about now may be this much newer than it was asked for; the past is asked otherwise.
@@ -33,7 +35,7 @@ def gathered(purpose: Purpose, people: BitMap, *, yes: bool, at: datetime) -> Ga
     fold = PurposeFold.objects.filter(purpose=purpose).first()
     if fold is None or at < fold.folded_at - NEWER:
         return None
-    waiting = BitMap(due(purpose, max(at, fold.folded_at)).values_list("subject_id", flat=True))
+    waiting = whole_of(due(purpose, max(at, fold.folded_at)).values_list("subject_id"))
     chunks = PurposeStanding.objects.filter(purpose=purpose, yes=yes, high__in=highs(people))
     said = joined(chunks.values_list("people", flat=True))
     return Gathered((said & people) - waiting, waiting & people)

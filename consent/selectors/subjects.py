@@ -1,16 +1,28 @@
 """Who a person is to us: by identifier, by digest, and back under the person's own key."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
+import numpy as np
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
+from numpy.typing import NDArray
 
-from consent import identifiers
-from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
+from consent.models import (
+    Reappearance,
+    Revival,
+    Subject,
+    SubjectIdentifier,
+    SubjectKey,
+    Tombstone,
+)
+from consent.selectors.identifier_keys import Digests, Keys, steadily
 from governance.crypto import SealingKey
 from governance.errors import ColophonError, NotFoundError
-from governance.keys import secret_for, subject_wrapping_key
+from governance.keys import subject_wrapping_key
+
+_PLACED = np.dtype([("n", ">i4"), ("key", ">i8")])
 
 
 class SubjectErasedError(ColophonError):
@@ -37,45 +49,109 @@ def get(uuid: UUID) -> Subject:
 
 def by_identifier(scheme: str, value: str) -> Subject | None:
     """Return the person with this identifier; nobody if it is unknown or was erased."""
-    return Subject.objects.filter(
-        identifiers__scheme=scheme, identifiers__digest=digest_of(scheme, value)
-    ).first()
+
+    def look(keys: Keys) -> Subject | None:
+        known_by = keys.digests(scheme, [value]).all
+        found = Subject.objects.filter(identifiers__scheme=scheme, identifiers__digest__in=known_by)
+        return found.first()
+
+    return steadily(look)
 
 
-def by_digests(scheme: str, digests: Sequence[bytes]) -> dict[bytes, int]:
-    """Return the key of each person that one of the digests stands for."""
+def by_digests(scheme: str, digests: Digests) -> NDArray[np.int64]:
+    """Return the key of the person that each digest stands for, in order; 0 for nobody."""
+    return _keys(
+        """
+        SELECT string_agg(int4send(asked.n) || int8send(i.subject_id), ''::bytea)
+          FROM asked
+          JOIN consent_subjectidentifier i ON i.digest = asked.digest AND i.scheme = %(scheme)s
+        """,
+        scheme,
+        digests,
+    )
+
+
+def buried(scheme: str, digests: Digests) -> dict[bytes, int]:
+    """Return the tombstone of each that was erased and not registered again, by newest digest."""
+    stones = _keys(
+        """
+        SELECT string_agg(int4send(asked.n) || int8send(t.id), ''::bytea)
+          FROM asked
+          JOIN consent_tombstone t ON t.digest = asked.digest AND t.scheme = %(scheme)s
+         WHERE NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i
+                            WHERE i.scheme = t.scheme AND i.digest IN (asked.digest, asked.twin))
+        """,
+        scheme,
+        digests,
+    )
+    return {digest: int(key) for digest, key in zip(digests.newest, stones, strict=True) if key}
+
+
+def coming_back(stones: Collection[int]) -> bool:
+    """Say whether data of somebody with one of the tombstones is back, and not yet erased again."""
+    back = Reappearance.objects.filter(tombstone__in=stones, ended_at=None)
+    return back.exists() or Revival.objects.filter(tombstone__in=stones).exists()
+
+
+def erased_at(scheme: str, value: str) -> datetime | None:
+    """Return when an identifier was last erased, whoever has it since."""
+
+    def look(keys: Keys) -> datetime | None:
+        known_by = keys.digests(scheme, [value]).all
+        stones = Tombstone.objects.filter(scheme=scheme, digest__in=known_by)
+        return stones.values_list("erased_at", flat=True).first()
+
+    return steadily(look)
+
+
+def _keys(query: str, scheme: str, digests: Digests) -> NDArray[np.int64]:
+    """Return the key that a query on those ``asked`` for finds for each, in order; 0 for none.
+
+    ``asked`` has ``n``, ``digest``, and the other one of the same identifier. All of them go as
+    one value and come back as one: a parameter or a row each would cost more than finding them.
+    """
+    keys = np.zeros(len(digests), dtype=np.int64)
     if not digests:
-        return {}
+        return keys
+    everything = digests.all
     with connection.cursor() as cursor:
-        # One value with all of them: a parameter each would cost more than finding them.
         cursor.execute(
-            """
-            SELECT asked.n, i.subject_id
-              FROM (SELECT n, substring(%(all)s::bytea from n * 32 + 1 for 32) AS digest
-                      FROM generate_series(0, %(count)s - 1) AS n) AS asked
-              JOIN consent_subjectidentifier i
-                ON i.digest = asked.digest AND i.scheme = %(scheme)s
-            """,
-            {"all": b"".join(digests), "count": len(digests), "scheme": scheme},
-        )
-        return {digests[n]: subject for n, subject in cursor.fetchall()}
+            f"""
+            WITH asked AS (
+                SELECT n, substring(%(all)s::bytea from n * 32 + 1 for 32) AS digest,
+                       substring(%(all)s::bytea from (n + %(people)s) %% %(count)s * 32 + 1 for 32)
+                           AS twin
+                  FROM generate_series(0, %(count)s - 1) AS n
+            ) {query}
+            """,  # noqa: S608 the query is ours
+            {
+                "all": b"".join(everything), "count": len(everything), "people": len(digests),
+                "scheme": scheme,
+            },
+        )  # fmt: skip
+        placed = np.frombuffer(bytes(cursor.fetchone()[0] or b""), dtype=_PLACED)
+    keys[placed["n"] % len(digests)] = placed["key"]
+    return keys
 
 
-def buried(scheme: str, digests: Sequence[bytes]) -> dict[bytes, int]:
-    """Return the tombstone of each digest that was erased and not registered again."""
-    again = SubjectIdentifier.objects.filter(scheme=OuterRef("scheme"), digest=OuterRef("digest"))
-    found = Tombstone.objects.filter(~Exists(again), scheme=scheme, digest__in=digests)
-    return {bytes(digest): pk for digest, pk in found.values_list("digest", "pk")}
+def stands_in(subject: Subject) -> bool:
+    """Say whether a row stands for somebody who was erased before and whose data came back."""
+    return subject.erased_at is not None and subject.erased_at < subject.created_at
 
 
-def digest_of(scheme: str, value: str) -> bytes:
-    """Return what an identifier is known by, or raise `IdentifierMalformedError`."""
-    return identifiers.digest(digest_key(), scheme, value)
+def looked_for(people: Collection[int], scheme: str) -> list[tuple[bytes, int, int]]:
+    """Return by what some people are looked for, as (digest, version of its key, person).
 
-
-def digest_key() -> bytes:
-    """Return the key of all identifier digests."""
-    return secret_for("identifier-digest-v1")
+    Who was erased has no identifier; where their data came back the tombstone says what to look
+    for, until it is erased again.
+    """
+    known = SubjectIdentifier.objects.filter(subject_id__in=people, scheme=scheme)
+    back = Revival.objects.filter(subject_id__in=people, tombstone__scheme=scheme)
+    found = [
+        *known.values_list("digest", "key_version", "subject_id"),
+        *back.values_list("tombstone__digest", "tombstone__key_version", "subject_id"),
+    ]
+    return [(bytes(digest), version, subject) for digest, version, subject in found]
 
 
 def key_of(subject: Subject) -> SealingKey:
@@ -85,27 +161,35 @@ def key_of(subject: Subject) -> SealingKey:
     """
     wrapped = SubjectKey.objects.filter(subject=subject).values_list("wrapped", flat=True).first()
     if wrapped is not None:
-        return SealingKey(subject_wrapping_key().open(bytes(wrapped), key_place(subject)))
+        return unwrapped(subject, wrapped)
     if Subject.objects.filter(pk=subject.pk, erased_at__isnull=False).exists():
         raise SubjectErasedError("the person was erased", subject=str(subject.uuid))
     raise SubjectUnregisteredError("the person is not registered", subject=str(subject.uuid))
+
+
+def unwrapped(subject: Subject, wrapped: bytes | memoryview) -> SealingKey:
+    """Return the person's own key from its wrapping, or raise `UnreadableError`."""
+    return SealingKey(subject_wrapping_key().open(bytes(wrapped), key_place(subject)))
 
 
 def clear_identifiers(subject: Subject) -> list[tuple[str, str]]:
     """Return the identifiers that are known in clear, as (scheme, value), or raise as `key_of`."""
     key = key_of(subject)
     kept = subject.identifiers.filter(value_sealed__isnull=False).order_by("scheme", "pk")
-    return [
-        (row.scheme, key.open(bytes(row.value_sealed or b""), value_place(subject, row)).decode())
-        for row in kept
-    ]
+    return [(row.scheme, value_of(subject, key, row).decode()) for row in kept]
 
 
-def schemes_of(subject: Subject) -> frozenset[str]:
-    """Return the schemes by which the person is known, or was until erased."""
-    if subject.erased_schemes is not None:
-        return frozenset(subject.erased_schemes)
-    return frozenset(subject.identifiers.values_list("scheme", flat=True))
+def value_of(subject: Subject, key: SealingKey, row: SubjectIdentifier) -> bytes:
+    """Return an identifier that is kept, or raise `UnreadableError`."""
+    place = value_place(subject, row.scheme, row.digest)
+    return key.open(bytes(row.value_sealed or b""), place)
+
+
+def schemes_of(rows: Collection[int]) -> frozenset[str]:
+    """Return the schemes by which the person of some rows is known, or was until erased."""
+    named = SubjectIdentifier.objects.filter(subject_id__in=rows).values_list("scheme", flat=True)
+    gone = erased(rows).values_list("erased_schemes", flat=True)
+    return frozenset(named).union(*(each or () for each in gone))
 
 
 def erased(people: Collection[int] | None = None) -> "QuerySet[Subject]":
@@ -119,6 +203,6 @@ def key_place(subject: Subject) -> str:
     return f"consent_subjectkey/{subject.uuid}"
 
 
-def value_place(subject: Subject, row: SubjectIdentifier) -> str:
-    """Return the place that a sealed identifier is bound to."""
-    return f"consent_subjectidentifier/{subject.uuid}/{row.scheme}/{bytes(row.digest).hex()}"
+def value_place(subject: Subject, scheme: str, digest: bytes | memoryview) -> str:
+    """Return the place that a sealed identifier is bound to: another digest is another place."""
+    return f"consent_subjectidentifier/{subject.uuid}/{scheme}/{bytes(digest).hex()}"

@@ -4,7 +4,8 @@ The same rule as `consent.selectors.uses` follows for one person: who is in a ve
 was made of it, unless something stands in between that is known not to hold them: a version whose
 complete list leaves them out, one from which they were erased, or one whose run left them out on
 the gate's word. Each such version is a barrier for some people and open for all others, so one
-pass from the sources down, on bitmaps, answers for everybody at once.
+pass from the sources down, on bitmaps, answers for everybody at once. The bitmaps hold rows; of
+people in several rows each flows for itself, and a list that leaves one out leaves out all.
 """
 
 from collections import defaultdict
@@ -17,6 +18,7 @@ from pyroaring import BitMap
 
 from consent.models import ErasureStep, Manifest, Reappearance, Subject, SubjectIdentifier
 from consent.selectors import leaning, membership
+from consent.selectors.persons import several
 from lineage.selectors import walk
 
 
@@ -87,11 +89,15 @@ class _Barriers:
         self._left_out = leaning.left_out(versions)
         self._erased: defaultdict[int, BitMap] = defaultdict(BitMap)
         steps = ErasureStep.objects.filter(version__in=versions)
-        for version, subject in steps.values_list("version_id", "request__subject_id"):
-            self._erased[version].add(subject)
+        for version, row, others in steps.values_list(
+            "version_id", "request__subject_id", "others"
+        ):
+            self._erased[version] |= BitMap([row, *others])
         self._lists: defaultdict[int, list[Manifest]] = defaultdict(list)
         for manifest in membership.complete_lists(versions):
             self._lists[manifest.version_id].append(manifest)
+        everybody = BitMap.union(BitMap(), *self._members.values())
+        self._several = several(everybody) if self._lists else []
 
     def members(self, version: int) -> BitMap:
         return self._members.get(version, BitMap())
@@ -101,11 +107,22 @@ class _Barriers:
         held = BitMap(came & self._erased[version]) | (came & self._left_out.get(version, BitMap()))
         unproven = came - held - self.members(version)
         for manifest in self._lists[version] if unproven else ():
-            held |= _proven_without(manifest, unproven)
+            held |= self._proven_without(manifest, unproven)
         return held
 
+    def _proven_without(self, manifest: Manifest, people: BitMap) -> BitMap:
+        """Return those of some people whom a list leaves out, by any of their rows."""
+        joined = [person for person in self._several if person & people]
+        proven = _nameable(manifest, BitMap.union(people, *joined))
+        for person in joined:
+            if person & proven and not person & self.members(manifest.version_id):
+                proven |= person
+            else:
+                proven -= person
+        return proven & people
 
-def _proven_without(manifest: Manifest, people: BitMap) -> BitMap:
+
+def _nameable(manifest: Manifest, people: BitMap) -> BitMap:
     """Return those of some people whom a list would name if they were there.
 
     It proves nothing of those who are not known in its scheme; nor, if anybody who was erased had

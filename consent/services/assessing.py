@@ -5,6 +5,8 @@ or a message that is lost delays a conclusion and loses none.
 """
 
 import logging
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, connection, transaction
@@ -14,6 +16,8 @@ from django.utils import timezone
 from consent.models import AssessmentDue, Unweighed, UseAssessment, Violation
 from consent.selectors import assessments as known
 from consent.selectors.assessments import Conclusion
+from consent.selectors.membership import spans_of
+from consent.selectors.persons import whole
 from governance.errors import ColophonError
 from governance.locks import Lock
 from governance.models import WebhookKind
@@ -71,7 +75,7 @@ def assess(*, run_id: int) -> UseAssessment | None:
 
 @transaction.atomic
 def weigh() -> int:
-    """Make due the runs that what came late may speak of; return how much was weighed.
+    """Make due the runs that something learned late may speak of; return how much was weighed.
 
     Only what was assessed can have been concluded without it, and nobody is in the middle of
     concluding: this waits for those who are.
@@ -90,7 +94,11 @@ def weigh() -> int:
         due |= set(since.values_list("run_id", flat=True))
     for row in weighed.exclude(manifest=None).select_related("manifest__version"):
         assert row.manifest is not None
-        due |= _holding(row.manifest.dataset_id, row.manifest.version.visible_from)
+        due |= _holding([row.manifest.dataset_id], row.manifest.version.visible_from)
+    for row in weighed.exclude(merge=None).select_related("merge"):
+        assert row.merge is not None
+        spans = spans_of(whole([row.merge.one_id, row.merge.other_id]))
+        due |= _holding(set(spans.values_list("dataset_id", flat=True)))
     AssessmentDue.objects.bulk_create(
         [AssessmentDue(run_id=each) for each in sorted(due)], ignore_conflicts=True
     )
@@ -137,14 +145,15 @@ def _hold(run_id: int) -> None:
         )
 
 
-def _holding(dataset_id: int, since: Any) -> set[int]:
-    """Return the assessed runs that ended after an instant and may have used a data set.
+def _holding(dataset_ids: Collection[int], since: datetime | None = None) -> set[int]:
+    """Return the assessed runs that ended after an instant and may have used some data sets.
 
     Those that made no model yet are few; each of them may.
     """
-    made = transparency.model_versions_holding(called([dataset_id]))
-    of_models = UseAssessment.objects.filter(model_version__in=list(made))
-    found = of_models.filter(model_version__version__complete_at__gte=since)
+    made = transparency.model_versions_holding(called(dataset_ids))
+    found = UseAssessment.objects.filter(model_version__in=list(made))
+    if since is not None:
+        found = found.filter(model_version__version__complete_at__gte=since)
     unmade = UseAssessment.objects.filter(model_version=None)
     return set(found.values_list("run_id", flat=True)) | set(
         unmade.values_list("run_id", flat=True)

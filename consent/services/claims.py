@@ -1,35 +1,27 @@
 """Claim erasure steps, keep their leases alive, and put them off.
 
 The row is the work. A batch is every step of one data set that can be done now; each is ours
-while its lease lasts and nobody has raised its token. A large storage takes longer than a lease,
-so a thread renews them, by the database's clock, until the work ends; when the process dies the
-renewal stops with it, and another worker takes over one lease later.
+while its lease lasts and nobody has raised its token (`consent.services.leases`).
 """
 
-import logging
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from threading import Event, Thread
+from functools import partial
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 
 from consent.models import ErasureStep
 from consent.selectors.requests import steps_to_do
+from consent.services import leases
+from consent.services.leases import LostClaimError
 from governance.locks import Lock
 
-logger = logging.getLogger(__name__)
-
-RENEWALS_A_LEASE = 3
 BLOCKED_SECONDS = 60
 RETRY_SECONDS = 5
 A_DAY_SECONDS = 24 * 3600
 A_PERSON_IS_NEEDED = "person_needed"
-
-
-class LostClaimError(Exception):
-    """Another worker has taken the work over: what we did must not be written down as ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,45 +117,23 @@ def put_off(batch: Batch, code: str, reason: str, *, retryable: bool) -> None:
         )
 
 
-@contextmanager
-def kept_alive(batch: Batch) -> Iterator[None]:
+def kept_alive(batch: Batch) -> AbstractContextManager[None]:
     """Renew the leases of a batch until the block ends."""
-    ended = Event()
-    beat = Thread(target=_beat, args=(batch, ended), daemon=True)
-    beat.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        beat.join()
+    return leases.kept_alive(partial(_renew, batch))
 
 
 def _columns(batch: Batch) -> tuple[list[int], list[int]]:
     return list(batch.tokens), list(batch.tokens.values())
 
 
-def _beat(batch: Batch, ended: Event) -> None:
-    pause = settings.COLOPHON_LEASE_SECONDS / RENEWALS_A_LEASE
-    try:
-        while not ended.wait(pause):
-            _renew(batch)
-    finally:
-        connection.close()  # the thread's own
-
-
 def _renew(batch: Batch) -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                UPDATE consent_erasurestep s
-                   SET lease_until = clock_timestamp() + make_interval(secs => %s)
-                  FROM unnest(%s::bigint[], %s::bigint[]) AS c (id, token)
-                 WHERE s.id = c.id AND s.token = c.token AND s.state = 'running'
-                """,
-                [settings.COLOPHON_LEASE_SECONDS, *_columns(batch)],
-            )
-    except DatabaseError as error:
-        # The next beat tries again; if none gets through, the lease runs out, as it should.
-        logger.warning("a lease could not be renewed (%s)", type(error).__name__)
-        connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE consent_erasurestep s
+               SET lease_until = clock_timestamp() + make_interval(secs => %s)
+              FROM unnest(%s::bigint[], %s::bigint[]) AS c (id, token)
+             WHERE s.id = c.id AND s.token = c.token AND s.state = 'running'
+            """,
+            [settings.COLOPHON_LEASE_SECONDS, *_columns(batch)],
+        )

@@ -19,7 +19,7 @@ from governance.services import ledger, webhooks
 
 
 class IdempotencyKeyReusedError(ColophonError):
-    """The key stands for another decision of this person; nothing was changed."""
+    """The key stands for something else that was said; nothing was changed."""
 
     code = "idempotency_key_reused"
     status = 409

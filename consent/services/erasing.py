@@ -19,20 +19,17 @@ from pyroaring import BitMap
 from consent.connectors import connector_for
 from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
-from consent.models import ErasureBatch, ErasureStep, SubjectIdentifier
-from consent.selectors.subjects import digest_of
-from consent.services import stays
-from consent.services.claims import (
-    Batch,
-    LostClaimError,
-    claim,
-    kept_alive,
-    put_off,
-    remember_located,
-)
+from consent.models import ErasureBatch, ErasureStep
+from consent.selectors.identifier_keys import digests_at, moved_up
+from consent.selectors.persons import several
+from consent.selectors.subjects import looked_for
+from consent.services import reappearances, stays
+from consent.services.claims import Batch, claim, kept_alive, put_off, remember_located
+from consent.services.leases import LostClaimError
+from consent.services.places import place_of
 from consent.services.requests import Told, record_many
 from governance.models import Dataset, Storage
-from governance.selectors.registry import address_of
+from lineage.selectors.transparency import Certainty
 from lineage.services.versions import record_erasure
 
 logger = logging.getLogger(__name__)
@@ -45,18 +42,6 @@ class RowsRemainError(ConnectorError):
 
     code = "rows_remain"
     retryable = True
-
-
-class NoStorageError(ConnectorError):
-    """Nobody has said where the data set lies."""
-
-    code = "no_storage"
-
-
-class StorageDisabledError(ConnectorError):
-    """An operator has switched the storage off."""
-
-    code = "storage_disabled"
 
 
 class IdentifierMissingError(ConnectorError):
@@ -74,6 +59,25 @@ class Reading:
 
     values: frozenset[str]
     rows: Mapping[int, int] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Wanted:
+    """Who is looked for: which steps by which digest, all made by one version of the key.
+
+    That stays right while the rows they came from are moved up: nothing is compared with rows.
+    """
+
+    version: int
+    steps: Mapping[bytes, set[int]]
+
+    def by(self, scheme: str, value: str) -> Collection[int]:
+        """Return the steps that look for a value; none for one that can identify nobody."""
+        try:
+            [digest] = digests_at(self.version, scheme, [value])
+        except IdentifierMalformedError:
+            return ()
+        return self.steps.get(digest, ())
 
 
 def carry_out(*, dataset_id: int) -> int:
@@ -106,8 +110,14 @@ def _most_together(dataset: Dataset) -> int:
 
 def _erase(batch: Batch, dataset: Dataset) -> int:
     steps = batch.steps()
-    place = _place(dataset, steps)
-    wanted, unknown = _people(steps, dataset.subject_scheme)
+    place = place_of(
+        dataset,
+        # The name of one step makes a repetition recognisable; a batch has none.
+        step=str(steps[0].uuid) if len(steps) == 1 else "",
+        unknown=all(each.certainty == Certainty.UNKNOWN for each in steps),
+    )
+    rows = rows_of_each({each.pk: each.request.subject_id for each in steps})
+    wanted, unknown = people_of(rows, dataset.subject_scheme)
     if unknown and place.kind != Storage.Kind.MANUAL:
         error = IdentifierMissingError(
             f"the person is not known by {dataset.subject_scheme}: add it, or settle it by hand"
@@ -117,46 +127,44 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         if not batch.tokens:
             return 0
     connector = connector_for(place.kind)
-    found = _read(connector, place, dataset.subject_scheme, wanted)
+    reappearances.look_for(batch)
+    found = read(connector, place, dataset.subject_scheme, wanted)
     remember_located(batch, found.rows)
     erased = connector.erase(place, found.values)
     remaining: Mapping[int, int] = {}
     if connector.verify(place, found.values):
-        remaining = _read(connector, place, dataset.subject_scheme, wanted).rows
+        remaining = read(connector, place, dataset.subject_scheme, wanted).rows
         reason = "rows are still there after erasing: it is tried again"
         put_off(batch.only(remaining), RowsRemainError.code, reason, retryable=True)
-    return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased)
+    return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased, rows)
 
 
-def _place(dataset: Dataset, steps: Collection[ErasureStep]) -> Place:
-    storage = dataset.storage
-    by_hand = storage is not None and storage.kind == Storage.Kind.MANUAL
-    if storage is None or not (dataset.subject_column or by_hand):
-        raise NoStorageError("register the storage and the subject column, or settle it by hand")
-    if not storage.enabled:
-        raise StorageDisabledError("the storage is switched off: switch it on again")
-    return Place(
-        storage.kind, address_of(storage), dataset.location, dataset.subject_column,
-        options=dataset.erasure_options,
-        step=str(next(iter(steps)).uuid) if len(steps) == 1 else "",
-    )  # fmt: skip
+def rows_of_each(subjects: Mapping[int, int]) -> dict[int, BitMap]:
+    """Return, by step, all rows of the person that each step is about, the given one among them."""
+    people = several(set(subjects.values()))
+    of = {row: person for person in people for row in person}
+    return {step: of.get(subject, BitMap([subject])) for step, subject in subjects.items()}
 
 
-def _people(steps: Collection[ErasureStep], scheme: str) -> tuple[dict[bytes, set[int]], set[int]]:
-    """Return whose digest is looked for by which steps, and the steps that have none."""
+def people_of(rows: Mapping[int, BitMap], scheme: str) -> tuple[Wanted, set[int]]:
+    """Return whose digest is looked for by which steps, and the steps that have none.
+
+    ``rows`` are the person's, by step.
+    """
     of: defaultdict[int, set[int]] = defaultdict(set)
-    for step in steps:
-        of[step.request.subject_id].add(step.pk)
-    known = SubjectIdentifier.objects.filter(subject_id__in=of, scheme=scheme)
+    for step, person in rows.items():
+        for row in person:
+            of[row].add(step)
+    known = looked_for(of, scheme)
+    newest = max((version for _, version, _ in known), default=1)
     wanted: defaultdict[bytes, set[int]] = defaultdict(set)
-    for digest, subject in known.values_list("digest", "subject_id"):
-        wanted[bytes(digest)] |= of[subject]
-    return dict(wanted), {step.pk for step in steps}.difference(*wanted.values())
+    for kept, version, subject in known:
+        [digest] = moved_up([kept], version, newest)
+        wanted[digest] |= of[subject]
+    return Wanted(newest, dict(wanted)), set(rows).difference(*wanted.values())
 
 
-def _read(
-    connector: Connector, place: Place, scheme: str, wanted: Mapping[bytes, set[int]]
-) -> Reading:
+def read(connector: Connector, place: Place, scheme: str, wanted: Wanted) -> Reading:
     """Find the people in the data set, and count their rows.
 
     The subject column is read and each value digested, because only the digest is spelled one
@@ -166,24 +174,19 @@ def _read(
     rows: Counter[int] = Counter()
     for batch in connector.members(place):
         for value, times in Counter(batch).items():
-            steps = wanted.get(_digest_or_nothing(scheme, value), ())
+            steps = wanted.by(scheme, value)
             if steps:
                 values.add(value)
                 rows.update(dict.fromkeys(steps, times))
     return Reading(frozenset(values), rows)
 
 
-def _digest_or_nothing(scheme: str, value: str) -> bytes:
-    """Return a value's digest; one that can identify nobody has an empty one."""
-    try:
-        return digest_of(scheme, value)
-    except IdentifierMalformedError:
-        return b""
-
-
 @transaction.atomic
-def _finish(batch: Batch, erased: Erased) -> int:
-    """Write outcomes, new version, memberships and ledger together, for what is still ours."""
+def _finish(batch: Batch, erased: Erased, rows: Mapping[int, BitMap]) -> int:
+    """Write outcomes, new version, memberships and ledger together, for what is still ours.
+
+    ``rows`` are those that were looked for, whoever has been merged or parted since.
+    """
     if not batch.tokens:
         return 0
     now = timezone.now()
@@ -204,8 +207,13 @@ def _finish(batch: Batch, erased: Erased) -> int:
     version = record_erasure(dataset_id=batch.dataset_id, at=now)
     done = ErasureStep.objects.filter(pk__in=batch.tokens)
     done.update(version=version)
-    leaving = BitMap(done.values_list("request__subject_id", flat=True))
+    joined = [pk for pk in batch.tokens if len(rows[pk]) > 1]
+    for step in done.filter(pk__in=joined).select_related("request"):
+        step.others = list(rows[step.pk] - BitMap([step.request.subject_id]))
+        step.save(update_fields=["others"])
+    leaving = BitMap.union(*(rows[pk] for pk in batch.tokens))
     stays.end(dataset_id=batch.dataset_id, people=leaving, version=version)
+    reappearances.end(batch)
     _into_ledger(batch, made)
     return len(batch.tokens)
 

@@ -1,30 +1,48 @@
 """Forget a person for whom nothing is left to erase."""
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from consent.models import ErasureStep, RightsRequest, Subject
-from consent.services import subjects
+from consent.models import ErasureStep, RightsRequest
+from consent.services import journal, reappearances, subjects
 from consent.services.requests import record
 
 
 @transaction.atomic
 def forget(*, request_id: int) -> bool:
-    """Destroy the person's key once nothing of theirs is left to erase; say whether this did."""
-    found = RightsRequest.objects.select_for_update().select_related("subject")
-    waiting = found.filter(planned_at__isnull=False, forgotten_at=None, refused_at=None)
-    due = waiting.filter(pk=request_id).first()
-    if due is None or due.steps.exclude(state=ErasureStep.State.DONE).exists():
+    """Destroy the person's keys once nothing of theirs is left to erase; say whether this did.
+
+    The journal outside the database has the line before this is committed. A crash in between
+    leaves a line too many, and the request as it was, to be forgotten again. Raises
+    `JournalUnavailableError` and `JournalDamagedError`, and then nobody is forgotten.
+    """
+    if _due(RightsRequest.objects.all(), request_id) is None:
         return False
-    if _kept_under_exemption(due):
+    journal.require()
+    # Before any row is held, so that nobody who has this waits for us while we wait for it.
+    subjects.hold_people(shared=False)
+    due = _due(RightsRequest.objects.select_for_update(of=("self",)), request_id)
+    if due is None or reappearances.has_more_to_erase(due):
         return False
-    subject = Subject.objects.select_for_update().get(pk=due.subject_id)
-    if subject.erased_at is None:
-        subjects.forget(subject=subject)
+    buried = subjects.forget(subject=due.subject)
+    if buried and due.subject.erased_at is not None:
+        journal.keep(request=due.uuid, at=due.subject.erased_at, buried=buried)
+    reappearances.let_go(due.subject)
     due.forgotten_at = timezone.now()
     due.save(update_fields=["forgotten_at"])
     record(due, "subject.forgotten", {})
     return True
+
+
+def _due(requests: "QuerySet[RightsRequest]", request_id: int) -> RightsRequest | None:
+    waiting = requests.select_related("subject").filter(
+        pk=request_id, planned_at__isnull=False, forgotten_at=None, refused_at=None
+    )
+    found = waiting.first()
+    if found is None or found.steps.exclude(state=ErasureStep.State.DONE).exists():
+        return None
+    return None if _kept_under_exemption(found) else found
 
 
 def _kept_under_exemption(request: RightsRequest) -> bool:

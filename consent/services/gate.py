@@ -1,6 +1,7 @@
 """The gate: may these data sets be used for this purpose."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,9 @@ from consent.models import GateDecision, GateInput
 from consent.selectors import gate as known
 from consent.selectors import membership
 from consent.selectors.decisions import excluded_from
+from consent.selectors.filtering import Filter
 from consent.selectors.judging import Judged, judge
+from consent.selectors.persons import count
 from governance.mechanisms import mechanism_of
 from governance.models import ApiClient, Dataset, Purpose
 from governance.services import ledger, signing
@@ -60,21 +63,66 @@ def decide(
     """
     now = at or timezone.now()
     asked = sorted({dataset.pk for dataset in datasets})
+    found = _weighed(asked, purpose, mechanism, now)
+    decision = GateDecision.objects.create(
+        client=client, purpose=purpose, decided_at=now, expires_at=now + VALID_FOR,
+        outcome=_outcome(found.reasons), reasons=[each.value for each in found.reasons],
+        excluded_count=count(found.excluded), excluded=found.excluded.serialize(),
+        **_conditions(found.judged, mechanism), **_named(model),
+    )  # fmt: skip
+    _keep_inputs(decision, asked)
+    _into_ledger(decision)
+    return decision
+
+
+def may(
+    *,
+    purpose: Purpose | None,
+    scheme: str,
+    value: str,
+    datasets: Sequence[Dataset] = (),
+    mechanism: Mapping[str, JSON] | None = None,
+    at: datetime | None = None,
+) -> bool:
+    """Say whether one person's data may be used for a purpose now; nothing of it is kept.
+
+    With data sets the answer is the one that `decide` and then the filter would give. Without
+    them, what the purpose asks for by itself counts. Raises `IdentifierMalformedError` and
+    `MechanismUnusableError`.
+    """
+    now = at or timezone.now()
+    if datasets:
+        found = _weighed({dataset.pk for dataset in datasets}, purpose, mechanism, now)
+        is_open, judged = _outcome(found.reasons) in known.OPEN, found.judged
+    else:
+        judged = _judged(purpose, (), mechanism, now)
+        is_open = not judged.unmet
+    asked = Filter(purpose=purpose if is_open else None, scheme=scheme, explicit=judged.explicit)
+    asked.take([value])
+    return bool(asked.answers(now)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """What a use of data sets comes to, and of whom it may not be."""
+
+    excluded: BitMap
+    judged: Judged
+    reasons: list[GateDecision.Reason]
+
+
+def _weighed(
+    asked: Collection[int],
+    purpose: Purpose | None,
+    mechanism: Mapping[str, JSON] | None,
+    now: datetime,
+) -> _Weighed:
     ensure_origins(asked)
     reached = ancestry.ancestors(asked, at=now)
     people = membership.people_in(asked, reached.dataset_ids - set(asked))
     judged = _judged(purpose, reached.dataset_ids, mechanism, now)
     excluded = _excluded(people, purpose, judged, now)
-    reasons = _reasons(purpose, reached, people, excluded, judged)
-    decision = GateDecision.objects.create(
-        client=client, purpose=purpose, decided_at=now, expires_at=now + VALID_FOR,
-        outcome=_outcome(reasons), reasons=[each.value for each in reasons],
-        excluded_count=len(excluded), excluded=excluded.serialize(),
-        **_conditions(judged, mechanism), **_named(model),
-    )  # fmt: skip
-    _keep_inputs(decision, asked)
-    _into_ledger(decision)
-    return decision
+    return _Weighed(excluded, judged, _reasons(purpose, reached, people, excluded, judged))
 
 
 def _excluded(people: BitMap, purpose: Purpose | None, judged: Judged, at: datetime) -> BitMap:
@@ -136,7 +184,7 @@ def _reasons(
         known.sources_without_people(reached.dataset_ids).values()
     )
     found |= set(judged.unmet)
-    if judged.cohort_is_too_small(len(people) - len(excluded)):
+    if judged.cohort_is_too_small(count(people - excluded)):
         found.add(Reason.COHORT_TOO_SMALL)
     if purpose is None:
         found.add(Reason.UNKNOWN_PURPOSE)

@@ -17,7 +17,7 @@ from consent.decision_rows import Line, Row
 from consent.models import DecisionImport, NoticeVersion
 from consent.rules import DecisionSource
 from consent.selectors import notices
-from consent.selectors.subjects import digest_of
+from consent.selectors.identifier_keys import digests_at
 from consent.services import decisions, subjects
 from governance.crypto import keyed_digest
 from governance.errors import ColophonError
@@ -127,9 +127,14 @@ def _recorded(row: Row, made: DecisionImport, known: _Known) -> bool:
 
 
 def _key_of(row: Row) -> UUID:
-    """Return a key that is the same whenever this row comes; keyed, so it tells nothing of it."""
+    """Return a key that is the same whenever this row comes; keyed, so it tells nothing of it.
+
+    The first version of the identifier key serves here for good: a later one would make another
+    key of the same row.
+    """
+    [digest] = digests_at(1, row.scheme, [row.identifier])
     said = [
-        digest_of(row.scheme, row.identifier).hex(), row.purpose, row.kind.value,
+        digest.hex(), row.purpose, row.kind.value,
         row.decided_at.astimezone(UTC).isoformat(),
     ]  # fmt: skip
     return UUID(bytes=keyed_digest(secret_for("import-row-v1"), "\0".join(said).encode())[:16])

@@ -5,9 +5,7 @@ no clear identifier reaches the database and no lock is held while the sender is
 follows is a handful of statements over sets.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,12 +13,12 @@ from django.db import connection, transaction
 from pyroaring import BitMap
 
 from consent import identifiers, manifests
-from consent.identifiers import IdentifierMalformedError
 from consent.manifests import Body, Form
 from consent.models import Manifest, SubjectIdentifier, Unweighed
 from consent.selectors import membership as known
+from consent.selectors.identifier_keys import Keys, current
 from consent.selectors.membership import Timeline
-from consent.selectors.subjects import digest_key
+from consent.services import staging
 from consent.services.stays import Stays
 from consent.services.subjects import hold_people
 from governance.errors import ColophonError
@@ -28,10 +26,6 @@ from governance.models import ApiClient, Dataset
 from governance.services import ledger
 from lineage.models import DatasetVersion
 
-CHUNK = 10_000
-_BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_BINARY_ROW = b"\x00\x01\x00\x00\x00\x20"  # one field of 32 bytes
-_BINARY_END = b"\xff\xff"
 KEYS_A_QUERY = 100_000
 
 
@@ -64,6 +58,15 @@ class Loaded:
     repeated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How many rows were staged, how many people they name, and by which versions of the key."""
+
+    rows: int
+    people: int
+    keys: Keys
+
+
 @transaction.atomic
 def load(
     *,
@@ -84,23 +87,56 @@ def load(
     `consent.manifests`, and `IdentifierMalformedError`.
     """
     column, scheme = _column(dataset, form, column), _scheme(dataset, scheme)
-    _make_tables()
-    rows = _stage(manifests.named(form, body, column=column), scheme)
+    key = current().oldest
+    digests = staging.digested(manifests.named(form, body, column=column), scheme, key)
+    return settle(
+        hold(staging.stage(digests, key), dataset), dataset=dataset, version=version, mode=mode,
+        scheme=scheme, column=column, digest=body.digest, client=client,
+    )  # fmt: skip
+
+
+def hold(staged: staging.Staged, dataset: Dataset) -> Named:
+    """Name who was staged, and let nobody move people in a data set until the transaction ends.
+
+    Nor is anybody forgotten, or another version of the key introduced.
+    """
     hold_people(shared=True)
+    keys = current()
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    return Named(staged.rows, staging.name(staged, keys), keys)
+
+
+def settle(
+    named: Named,
+    *,
+    dataset: Dataset,
+    version: DatasetVersion,
+    mode: Manifest.Mode,
+    scheme: str,
+    column: str,
+    digest: bytes,
+    client: ApiClient | None,
+) -> Loaded:
+    """Take those who are named as the manifest of a version; ``digest`` names its content."""
     facts = {"version": version, "mode": mode, "scheme": scheme, "column": column}
-    before = Manifest.objects.filter(**facts, digest=body.digest).first()
+    before = Manifest.objects.filter(**facts, digest=digest).first()
     if before is not None:
         return Loaded(before, repeated=True)
     _refuse_disorder(version, mode)
     manifest = Manifest.objects.create(
-        **facts, dataset=dataset, digest=body.digest,
-        rows=rows, people=_distinct(), received_from=client,
+        **facts, dataset=dataset, digest=digest,
+        rows=named.rows, people=named.people, received_from=client,
     )  # fmt: skip
-    _take(manifest)
+    _take(manifest, named.keys)
     Unweighed.objects.create(manifest=manifest)
     _into_ledger(manifest)
     return Loaded(manifest, repeated=False)
+
+
+def misses_somebody(*, dataset: Dataset, version: DatasetVersion, scheme: str) -> bool:
+    """Say whether somebody is known to be in a version whom nobody named just now."""
+    present = Stays(dataset.pk, version.pk, known.timeline(version)).present()
+    return bool(_known_by(scheme, present - _listed(scheme)))
 
 
 def _column(dataset: Dataset, form: Form, column: str) -> str:
@@ -117,54 +153,6 @@ def _scheme(dataset: Dataset, scheme: str) -> str:
     return identifiers.known_scheme(chosen)
 
 
-def _make_tables() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DROP TABLE IF EXISTS pg_temp.consent_staged, pg_temp.consent_named,"
-            " pg_temp.consent_fresh"
-        )
-        cursor.execute("CREATE TEMP TABLE consent_staged (digest bytea) ON COMMIT DROP")
-
-
-def _stage(named: Iterator[tuple[int, str]], scheme: str) -> int:
-    """Copy the digests into the temporary table; return how many rows there were."""
-    rows = 0
-    with (
-        connection.cursor() as cursor,
-        cursor.copy("COPY consent_staged FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        copy.write(_BINARY_HEADER)
-        while chunk := list(islice(named, CHUNK)):
-            rows += len(chunk)
-            copy.write(b"".join(_BINARY_ROW + digest for digest in _digests(chunk, scheme)))
-        copy.write(_BINARY_END)
-    return rows
-
-
-def _digests(chunk: list[tuple[int, str]], scheme: str) -> list[bytes]:
-    key = digest_key()
-    try:
-        return identifiers.digests(key, scheme, (value for _, value in chunk))
-    except IdentifierMalformedError:
-        for line, value in chunk:
-            try:
-                identifiers.digest(key, scheme, value)
-            except IdentifierMalformedError as error:
-                raise manifests.malformed(line, error.message) from None
-        raise
-
-
-def _distinct() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TEMP TABLE consent_named ON COMMIT DROP AS"
-            " SELECT DISTINCT digest FROM consent_staged"
-        )
-        named: int = cursor.rowcount
-        cursor.execute("ANALYZE consent_named")
-    return named
-
-
 def _refuse_disorder(version: DatasetVersion, mode: Manifest.Mode) -> None:
     if mode == Manifest.Mode.ADD:
         return
@@ -173,16 +161,16 @@ def _refuse_disorder(version: DatasetVersion, mode: Manifest.Mode) -> None:
         raise ManifestOutOfOrderError("a manifest of a later version was taken already")
 
 
-def _take(manifest: Manifest) -> None:
+def _take(manifest: Manifest, keys: Keys) -> None:
     around = known.timeline(manifest.version)
     places: dict[str, Any] = {
         "dataset": manifest.dataset_id, "manifest": manifest.pk, "scheme": manifest.scheme,
-        "at": manifest.received_at, "until": _next_complete(around),
+        "at": manifest.received_at, "until": _next_complete(around), "key_version": keys.newest,
     }  # fmt: skip
     comes = manifest.mode != Manifest.Mode.REMOVE
     with connection.cursor() as cursor:
         for step in _MEET if comes else ():
-            cursor.execute(step, places)
+            cursor.execute(step.format(fresh=staging.fresh(keys)), places)
     stays = Stays(manifest.dataset_id, manifest.version_id, around)
     listed = _listed(manifest.scheme)
     if manifest.mode == Manifest.Mode.REMOVE:
@@ -195,8 +183,8 @@ def _take(manifest: Manifest) -> None:
     with connection.cursor() as cursor:
         if manifest.mode != Manifest.Mode.ADD:
             cursor.execute(_SEEN_OUT.format(un="NOT" if comes else ""), places)
-        if comes:
-            cursor.execute(_SEEN_AGAIN, places)
+        for step in (_SEEN_ANEW, _SEEN_AGAIN) if comes else ():
+            cursor.execute(step.format(unknown=staging.unknown(keys)), places)
 
 
 def _listed(scheme: str) -> BitMap:
@@ -252,16 +240,13 @@ _MEET = (
     CREATE TEMP TABLE consent_fresh ON COMMIT DROP AS
     SELECT digest, nextval(pg_get_serial_sequence('consent_subject', 'id')) AS id
       FROM (SELECT n.digest FROM consent_named n
-             WHERE NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i
-                                WHERE i.digest = n.digest AND i.scheme = %(scheme)s)
-               AND NOT EXISTS (SELECT 1 FROM consent_tombstone t
-                                WHERE t.digest = n.digest AND t.scheme = %(scheme)s)
+             WHERE {fresh}
              ORDER BY n.digest) AS unknown
     """,
     "INSERT INTO consent_subject (id) SELECT id FROM consent_fresh ORDER BY id",
     """
-    INSERT INTO consent_subjectidentifier (subject_id, scheme, digest)
-    SELECT id, %(scheme)s, digest FROM consent_fresh ORDER BY digest
+    INSERT INTO consent_subjectidentifier (subject_id, scheme, digest, key_version)
+    SELECT id, %(scheme)s, digest, %(key_version)s FROM consent_fresh ORDER BY digest
     ON CONFLICT DO NOTHING
     """,
     """
@@ -271,14 +256,21 @@ _MEET = (
     """,
 )
 
+# An erasure that has begun to read may have passed by what this list speaks of.
+_SEEN_ANEW = """
+    UPDATE consent_reappearance r SET ended_at = %(at)s
+      FROM consent_tombstone t JOIN consent_named n ON n.digest = t.digest
+     WHERE t.scheme = %(scheme)s AND r.tombstone_id = t.id AND r.dataset_id = %(dataset)s
+       AND r.ended_at IS NULL AND r.looked_for_at IS NOT NULL AND %(until)s::bigint IS NULL
+"""
+
 _SEEN_AGAIN = """
     INSERT INTO consent_reappearance (dataset_id, tombstone_id, manifest_id, ended_at)
     SELECT %(dataset)s, t.id, %(manifest)s,
            CASE WHEN %(until)s::bigint IS NOT NULL THEN %(at)s::timestamptz END
       FROM consent_named n
       JOIN consent_tombstone t ON t.digest = n.digest AND t.scheme = %(scheme)s
-     WHERE NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i
-                        WHERE i.digest = n.digest AND i.scheme = %(scheme)s)
+     WHERE {unknown}
     ON CONFLICT DO NOTHING
 """
 

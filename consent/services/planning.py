@@ -1,80 +1,91 @@
 """Plan an erasure: every data set that holds the person or may, and every model."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from consent.models import ErasureStep, Subject
-from consent.selectors import membership, uses
+from consent.models import ErasurePlan, ErasureStep, RightsRequest
+from consent.selectors import plans
+from consent.selectors.places import Obstacle
 from consent.selectors.requests import to_plan
 from consent.services.remediation import open_for
 from consent.services.requests import record
-from governance.models import Dataset, Model
-from lineage.selectors import ancestry, walk
-from lineage.selectors.transparency import Certainty
+from consent.services.subjects import hold_people
 
-
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
-    """One data set in a plan; ``position`` follows the flows, sources first.
-
-    What does not flow into each other has one position: nothing there waits for the other.
-    """
-
-    dataset: Dataset
-    certainty: Certainty
-    position: int
+_NOBODY_KNOWS = "nobody is known to have written it: register it, or look and settle it by hand"
 
 
 @transaction.atomic
 def plan(*, request_id: int) -> bool:
-    """Write the plan of a verified erasure, once; say whether this call did."""
-    found = to_plan().select_for_update().select_related("subject")
+    """Write the plan of a verified erasure, once; say whether this call did.
+
+    Its steps can be done at once, unless a policy asks for people who approve it first. It is about
+    all rows of the person, and nobody is merged or parted meanwhile.
+    """
+    found = to_plan().select_for_update(of=("self",)).select_related("subject")
     due = found.filter(pk=request_id).first()
     if due is None:
         return False
-    steps = planned_steps(due.subject)
-    ErasureStep.objects.bulk_create(
-        ErasureStep(
-            request=due, dataset=each.dataset, certainty=each.certainty, position=each.position
-        )
-        for each in steps
-    )
+    hold_people(shared=True)
+    drawn = plans.drawn(due.subject, at=timezone.now())
+    made, _ = _written(due, drawn)
     due.planned_at = timezone.now()
     due.save(update_fields=["planned_at"])
-    affected = uses.models_of(due.subject)
-    open_for(request=due, affected=affected)
-    record(due, "erasure.planned", {"steps": len(steps), "models": len(affected)})
+    open_for(request=due, affected=drawn.models)
+    record(
+        due, "erasure.planned",
+        {
+            "plan": str(made.uuid), "content_sha256": made.digest, "approvals": made.approvals,
+            "steps": len(drawn.steps), "models": len(drawn.models),
+        },
+    )  # fmt: skip
     return True
 
 
-def planned_steps(subject: Subject) -> list[PlannedStep]:
-    """Return the data sets to deal with: those that hold the person, and those derived from them.
+def extend(*, request: RightsRequest) -> int:
+    """Plan again where data sets have come into sight that have no step; return how many have now.
 
-    A derived data set whose manifest of its current version leaves the person out is not touched.
+    It is part of the caller's transaction, which holds the request.
     """
-    holding = {each.pk for each in uses.datasets_holding(subject)}
-    reached = ancestry.descendants(holding).dataset_ids
-    models = set(Model.objects.filter(dataset_id__in=reached).values_list("dataset_id", flat=True))
-    derived = reached - holding - models
-    derived -= _proven_without(subject, derived)
-    wanted = holding | derived
-    depth = {pk: len(ancestry.ancestors([pk]).dataset_ids & wanted) for pk in wanted}
-    datasets = Dataset.objects.filter(pk__in=wanted).select_related("storage")
-    ordered = sorted(datasets, key=lambda each: (depth[each.pk], each.namespace, each.name))
-    return [
-        PlannedStep(
-            each,
-            Certainty.PROVEN if each.pk in holding else Certainty.INFERRED,
-            position=depth[each.pk] - 1,
+    drawn = plans.drawn(request.subject, at=timezone.now())
+    known = set(request.steps.values_list("dataset_id", flat=True))
+    if all(each.dataset.pk in known for each in drawn.steps):
+        return 0
+    made, added = _written(request, drawn)
+    record(
+        request, "erasure.extended",
+        {
+            "plan": str(made.uuid), "content_sha256": made.digest, "approvals": made.approvals,
+            "steps": added,
+        },
+    )  # fmt: skip
+    return added
+
+
+def _written(request: RightsRequest, drawn: plans.Plan) -> tuple[ErasurePlan, int]:
+    """Write down a plan, and steps for data sets that have none yet; return how many those are."""
+    content = drawn.content()
+    made = ErasurePlan.objects.create(
+        request=request, number=request.plans.count() + 1, content=content,
+        digest=plans.digest_of(content), approvals=drawn.review.approvals,
+    )  # fmt: skip
+    released_at = None if made.approvals else timezone.now()
+    known = set(request.steps.values_list("dataset_id", flat=True))
+    steps = [
+        ErasureStep(
+            request=request, dataset=each.dataset, certainty=each.certainty,
+            position=each.position, released_at=released_at, **_state(each),
         )
-        for each in ordered
-    ]
+        for each in drawn.steps
+        if each.dataset.pk not in known
+    ]  # fmt: skip
+    ErasureStep.objects.bulk_create(steps)
+    return made, len(steps)
 
 
-def _proven_without(subject: Subject, datasets: Collection[int]) -> set[int]:
-    current = ancestry.current_versions(datasets)
-    without = membership.versions_proven_without(subject=subject, version_ids=current)
-    return set(walk.datasets_of(without).values())
+def _state(step: plans.PlannedStep) -> dict[str, Any]:
+    """Return how a step begins: what nobody answers for is open by its code from the start."""
+    if step.code != Obstacle.UNKNOWN_UPSTREAM:
+        return {}
+    return {"state": ErasureStep.State.BLOCKED, "code": step.code, "reason": _NOBODY_KNOWS}

@@ -1,6 +1,6 @@
 """Open rights requests, answer them, and settle what only a person can settle."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID, uuid5
@@ -10,9 +10,17 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from consent.deadlines import Law
-from consent.models import AT_ONCE, ErasureStep, RequestKind, RightsRequest, Subject
+from consent.models import (
+    AT_ONCE,
+    ErasureStep,
+    RequestKind,
+    RequestSource,
+    RightsRequest,
+    Subject,
+)
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors import requests as known
+from consent.selectors.persons import rows_of
 from consent.selectors.request_texts import ANSWER, DETAILS, REASON, sealed
 from consent.selectors.restrictions import unlifted
 from consent.selectors.subjects import SubjectErasedError
@@ -35,11 +43,13 @@ __all__ = [
     "answer",
     "confirm_identity",
     "correct",
+    "open_automatic",
     "open_erasure",
     "open_request",
     "record",
     "record_many",
     "settle_step",
+    "take_back_every_permission",
 ]
 
 # What two callers who open at the same time can break: the later one looks again, and joins.
@@ -108,8 +118,9 @@ def open_request(
     an erasure takes back every permission, an objection and a restriction are complete with it.
 
     While a request of the same kind is open, this one is joined to it, and confirms its identity.
-    Raises `SubjectErasedError`, `SubjectUnregisteredError`, `ReasonMissingError`,
-    `DetailsMissingError` and `IdempotencyKeyReusedError`.
+    What is said on one row counts for all rows of the person. Raises `SubjectErasedError`,
+    `SubjectUnregisteredError`, `ReasonMissingError`, `DetailsMissingError` and
+    `IdempotencyKeyReusedError`.
     """
     asked = _Asked(
         subject=subject, kind=RequestKind(kind), key=key, verified=verified, reason=reason,
@@ -133,6 +144,30 @@ def open_request(
 def open_erasure(*, subject: Subject, key: UUID, verified: bool) -> RightsRequest:
     """Receive the person's own request to be erased, as `open_request` does."""
     return open_request(subject=subject, kind=RequestKind.ERASURE, key=key, verified=verified)
+
+
+@transaction.atomic
+def open_automatic(*, subject: Subject, key: UUID) -> RightsRequest:
+    """Open an erasure that nobody has to ask for again, with a clock of its own.
+
+    It is verified, because the first was. The same key again returns the first.
+    """
+    now = timezone.now()
+    request, _ = RightsRequest.objects.get_or_create(
+        subject=subject,
+        idempotency_key=key,
+        defaults={
+            "kind": RequestKind.ERASURE, "source": RequestSource.AUTOMATIC,
+            "law": settings.COLOPHON_LAW, "received_at": now, "verified_at": now,
+            "due_at": known.due_if_asked(now),
+        },
+    )  # fmt: skip
+    return request
+
+
+def take_back_every_permission(request: RightsRequest) -> None:
+    """Let nothing be permitted any more, from when an erasure was received."""
+    _take_back(request, Purpose.objects.order_by("pk"), DecisionSource.PERSON)
 
 
 @transaction.atomic
@@ -172,16 +207,35 @@ def correct(*, request: RightsRequest, reason: str) -> None:
 
 
 @transaction.atomic
-def settle_step(*, step: ErasureStep, outcome: ErasureStep.Outcome, code: str, reason: str) -> None:
-    """Give a step that no connector can carry out its outcome, on a person's word."""
-    found = ErasureStep.objects.filter(pk=step.pk, state=ErasureStep.State.BLOCKED)
-    now = timezone.now()
-    settled = found.update(
-        state=ErasureStep.State.DONE, outcome=outcome, code=code, reason=reason, finished_at=now
+def settle_step(
+    *,
+    step: ErasureStep,
+    outcome: ErasureStep.Outcome,
+    code: str,
+    reason: str,
+    evidence: str = "",
+    document_sha256: str = "",
+    by: str = "",
+) -> None:
+    """Give a step that no connector can carry out its outcome, on a person's word.
+
+    ``evidence`` is what they say of how it was done, and stays inside; ``document_sha256`` is of
+    a document that shows it, which they keep.
+    """
+    found = ErasureStep.objects.filter(
+        pk=step.pk, state=ErasureStep.State.BLOCKED, released_at__isnull=False
     )
+    said = {"said": evidence, "document_sha256": document_sha256.lower()}
+    settled = found.update(
+        state=ErasureStep.State.DONE, outcome=outcome, code=code, reason=reason,
+        evidence={name: value for name, value in said.items() if value},
+        finished_at=timezone.now(),
+    )  # fmt: skip
     if not settled:
         raise StepSettledError("only a blocked step can be settled by hand")
-    record(step.request, "erasure.settled", {"step": str(step.uuid), "outcome": outcome})
+    facts = {"step": str(step.uuid), "outcome": outcome, "by": by}
+    facts["document_sha256"] = said["document_sha256"]
+    record(step.request, "erasure.settled", {name: each for name, each in facts.items() if each})
 
 
 def _same(found: RightsRequest, asked: _Asked) -> RightsRequest:
@@ -236,7 +290,7 @@ def _first(asked: _Asked) -> RightsRequest | None:
         restriction = unlifted(asked.subject)
         return restriction.request if restriction else None
     waiting = RightsRequest.objects.filter(
-        subject=asked.subject, kind=asked.kind,
+        subject__in=rows_of(asked.subject), kind=asked.kind,
         duplicate_of=None, refused_at=None, completion_recorded_at=None,
     )  # fmt: skip
     return waiting.select_for_update(no_key=True).first()
@@ -251,7 +305,13 @@ def _say_no(request: RightsRequest, asked: _Asked) -> None:
     if asked.kind not in {RequestKind.ERASURE, RequestKind.OBJECTION}:
         return
     every = Purpose.objects.order_by("pk") if asked.purposes is None else asked.purposes
-    withdrawn = asked.kind is RequestKind.ERASURE
+    _take_back(request, every, asked.source, asked.reason)
+
+
+def _take_back(
+    request: RightsRequest, every: Iterable[Purpose], source: DecisionSource, reason: str = ""
+) -> None:
+    withdrawn = request.kind == RequestKind.ERASURE
     for purpose in every:
         by_consent = purpose.legal_basis == LegalBasis.CONSENT
         decisions.record(
@@ -259,8 +319,8 @@ def _say_no(request: RightsRequest, asked: _Asked) -> None:
             purpose=purpose,
             kind=DecisionKind.WITHDRAWN if withdrawn and by_consent else DecisionKind.OBJECTED,
             decided_at=request.received_at,
-            source=asked.source,
-            reason=asked.reason,
+            source=source,
+            reason=reason,
             key=_key_for(request, purpose),
         )
 

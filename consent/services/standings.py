@@ -1,7 +1,7 @@
 """Gather what everybody says of each purpose; and leave word of what there is to gather."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -13,13 +13,17 @@ from consent.models import (
     PurposeFold,
     PurposeStanding,
     StandingPending,
+    SubjectMerge,
 )
-from consent.selectors.decisions import agreed, chain, declined
+from consent.selectors.decisions import chain, exactly
+from consent.selectors.persons import whole
 from consent.selectors.standings import due, narrower, to_fold
+from consent.services.subjects import hold_people
 from governance.locks import Lock
 from governance.models import Purpose
 
-TOGETHER = 20_000
+TOGETHER = 15_000  # with further rows of theirs still few to the selectors
+EVER = datetime.fromtimestamp(0, UTC)  # due at any instant that is asked about
 
 
 def leave_word(decision: ConsentDecision) -> None:
@@ -32,6 +36,15 @@ def leave_word(decision: ConsentDecision) -> None:
         StandingPending(purpose_id=purpose, subject_id=decision.subject_id, due_at=at)
         for purpose in narrower(decision.purpose_id)
         for at in instants
+    )
+
+
+def leave_word_of_merge(merge: SubjectMerge) -> None:
+    """Leave word that on every purpose both may stand elsewhere: it holds for all instants."""
+    StandingPending.objects.bulk_create(
+        StandingPending(purpose_id=purpose, subject_id=row, due_at=EVER)
+        for purpose in Purpose.objects.values_list("pk", flat=True)
+        for row in (merge.one_id, merge.other_id)
     )
 
 
@@ -48,14 +61,16 @@ def fold_purpose(*, purpose_id: int) -> int:
             "SELECT pg_advisory_xact_lock(%s, %s)", [Lock.STANDINGS, purpose_id % (1 << 31)]
         )
     purpose, now = Purpose.objects.get(pk=purpose_id), timezone.now()
+    first = not PurposeFold.objects.filter(purpose=purpose).exists()
+    if first:
+        # Who is merged or parted meanwhile may not know of a purpose this new, nor leave word.
+        hold_people(shared=True)
     # What is taken away first is recorded already, so what is read next holds it.
     waiting = list(due(purpose, now).order_by("pk").values_list("pk", "subject_id")[:TOGETHER])
     StandingPending.objects.filter(pk__in=[pk for pk, _ in waiting]).delete()
-    people = BitMap({subject for _, subject in waiting})
-    if PurposeFold.objects.filter(purpose=purpose).exists():
-        _put(purpose, people, now)
-    else:
-        _put(purpose, None, now)
+    people = whole({subject for _, subject in waiting})
+    _put(purpose, None if first else people, now)
+    if first:
         _expect_ends(purpose, now)
     PurposeFold.objects.update_or_create(purpose=purpose, defaults={"folded_at": now})
     return len(people)
@@ -63,10 +78,8 @@ def fold_purpose(*, purpose_id: int) -> int:
 
 def _put(purpose: Purpose, people: BitMap | None, at: datetime) -> None:
     """Bring both sets in step for some people, or for everybody."""
-    levels = chain(purpose)
-    for yes, said in ((True, agreed(levels, at)), (False, declined(levels, at))):
-        asked = said if people is None else said.filter(subject_id__in=list(people))
-        now_so = BitMap(asked.values_list("subject_id", flat=True))
+    for yes in (True, False):
+        now_so = exactly(purpose, people, at, yes=yes)
         _rewrite(purpose, yes, now_so, (now_so if people is None else people) - now_so)
 
 

@@ -94,6 +94,14 @@ class Stays:
             self._into[target] |= people
 
 
+def begin(*, dataset_id: int, people: BitMap, version: DatasetVersion) -> None:
+    """Let people be in a data set from a version on, until something else is known of them."""
+    Dataset.objects.select_for_update(no_key=True).get(pk=dataset_id)
+    stays = Stays(dataset_id, version.pk, timeline(version))
+    stays.enter(people, until=None)
+    stays.write()
+
+
 def end(*, dataset_id: int, people: BitMap, version: DatasetVersion) -> None:
     """Let people be in a data set no longer than up to a version, which is its last."""
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset_id)

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from consent import identifiers as spelling
 from consent.identifiers import IdentifierMalformedError
 from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
 from consent.selectors import subjects as known
+from consent.selectors.identifier_keys import Digests, Keys, current, moved_up, steadily
+from consent.selectors.persons import rows_of
 from consent.selectors.subjects import SubjectErasedError, SubjectUnregisteredError, key_of
 from governance.crypto import SealingKey, new_key
 from governance.errors import ColophonError
@@ -20,6 +22,7 @@ from governance.services import ledger
 
 __all__ = [
     "IdentifiersOfTwoPeopleError",
+    "PersonBeingErasedError",
     "PersonWasErasedError",
     "Registered",
     "SubjectErasedError",
@@ -34,7 +37,7 @@ ATTEMPTS = 3
 
 
 class IdentifiersOfTwoPeopleError(ColophonError):
-    """The identifiers given as one person's belong to two; joining them is not ours to decide."""
+    """The identifiers given as one person's belong to two, and nobody has merged those."""
 
     code = "identifiers_of_two_people"
     status = 409
@@ -44,6 +47,13 @@ class PersonWasErasedError(ColophonError):
     """The person asked to be erased; only the person can come back, by saying so."""
 
     code = "person_was_erased"
+    status = 409
+
+
+class PersonBeingErasedError(ColophonError):
+    """Data of the erased person has come back and is being erased; then they can register."""
+
+    code = "person_being_erased"
     status = 409
 
 
@@ -60,8 +70,23 @@ class _Given:
     """An identifier on its way in; no repr, so that it cannot end in a log."""
 
     scheme: str
-    digest: bytes
     value: str
+    digests: Digests
+
+    @property
+    def digest(self) -> bytes:
+        """By what it is written down."""
+        return self.digests.newest[0]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Met:
+    """What is known of what was given, by its digest and scheme, and by which keys."""
+
+    keys: Keys
+    given: list[_Given]
+    rows: dict[tuple[bytes, str], SubjectIdentifier]
+    buried: dict[tuple[bytes, str], int]
 
 
 class _ChangedMeanwhileError(Exception):
@@ -74,99 +99,154 @@ def register(*, identifiers: Sequence[tuple[str, str]], again: bool = False) -> 
 
     The same identifiers again return the same person; further ones are added. ``again`` says that
     the person, once erased, comes back: a new person, without the old history. Raises
-    `IdentifierMalformedError`, `IdentifiersOfTwoPeopleError` and `PersonWasErasedError`.
+    `IdentifierMalformedError`, `IdentifiersOfTwoPeopleError`, `PersonWasErasedError` and
+    `PersonBeingErasedError`.
     """
-    given = _given(identifiers)
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
-                return _register(given, again=again)
+                return _register(identifiers, again=again)
         except (IntegrityError, _ChangedMeanwhileError):
-            # Another caller registered or erased the same person between our reading and writing.
+            # Another caller registered or erased the same person between our reading and writing,
+            # or a new key was introduced, so that what we digested is refused.
             if attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
 
 
 @transaction.atomic
-def forget(*, subject: Subject) -> None:
-    """Destroy the person's key and identifiers, and leave tombstones; doing it twice is harmless.
+def forget(*, subject: Subject) -> list[Tombstone]:
+    """Destroy the person's keys and identifiers, and leave tombstones, which are returned.
 
-    It is part of the caller's transaction. Decisions and memberships stay, and are nobody's: no
-    row leads to them from an identifier any more. Bytes in backups and in the database's own
-    write-ahead log live until those are rotated.
+    Doing it twice is harmless, and returns none. It is part of the caller's transaction, and about
+    all rows of the person. Decisions and memberships stay, and are nobody's: no row leads to them
+    from an identifier any more. Bytes in backups and in the database's own write-ahead log live
+    until those are rotated.
     """
+    stones: list[Tombstone] = []
     hold_people(shared=False)
-    held = Subject.objects.select_for_update(no_key=True).get(pk=subject.pk)
-    if held.erased_at is None:
-        rows = list(held.identifiers.order_by("digest", "scheme"))
-        Tombstone.objects.bulk_create(
-            [Tombstone(scheme=row.scheme, digest=row.digest, erased_at=Now()) for row in rows],
-            update_conflicts=True,
-            unique_fields=["digest", "scheme"],
-            update_fields=["erased_at"],
-        )
-        held.identifiers.all().delete()
-        SubjectKey.objects.filter(subject=held).delete()
-        schemes = sorted({row.scheme for row in rows})
-        Subject.objects.filter(pk=held.pk).update(erased_at=Now(), erased_schemes=schemes)
+    rows = Subject.objects.select_for_update(no_key=True).filter(pk__in=rows_of(subject))
+    for held in rows.order_by("pk"):
+        if held.erased_at is None:
+            stones += _forget(held)
     subject.refresh_from_db()
+    return stones
+
+
+def _forget(held: Subject) -> list[Tombstone]:
+    stones = _bury(list(held.identifiers.all()))
+    schemes = sorted({stone.scheme for stone in stones})
+    held.identifiers.all().delete()
+    SubjectKey.objects.filter(subject=held).delete()
+    Subject.objects.filter(pk=held.pk).update(erased_at=Now(), erased_schemes=schemes)
+    return stones
 
 
 def hold_people(*, shared: bool) -> None:
     """Keep, until the transaction ends, people from being forgotten, or forget them alone.
 
     Whoever turns digests into rows holds it shared: otherwise a person who is forgotten meanwhile
-    would be written down again and no tombstone would notice.
+    would be written down again and no tombstone would notice. So does whoever writes down
+    something of all rows of a person, and whoever says which rows are one holds it alone.
     """
     with connection.cursor() as cursor:
         how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
         cursor.execute(f"SELECT {how}(%s)", [Lock.PEOPLE])
 
 
-def _given(identifiers: Sequence[tuple[str, str]]) -> list[_Given]:
+def _bury(rows: Sequence[SubjectIdentifier]) -> list[Tombstone]:
+    """Leave tombstones, by the newest key, and return them.
+
+    Who comes back is met by the tombstone that is there, so one by the key before is moved up. A
+    row by the newest key has no such tombstone: those are moved up before any identifier is.
+    """
+    newest = current().newest
+    stones = {}
+    for row in rows:
+        [digest] = moved_up([bytes(row.digest)], row.key_version, newest)
+        stones[digest, row.scheme] = Tombstone(
+            scheme=row.scheme, digest=digest, key_version=newest, erased_at=Now()
+        )
+        if row.key_version < newest:
+            old = Tombstone.objects.filter(scheme=row.scheme, digest=row.digest)
+            old.update(digest=digest, key_version=newest)
+    return Tombstone.objects.bulk_create(
+        [stones[each] for each in sorted(stones)],
+        update_conflicts=True,
+        unique_fields=["digest", "scheme"],
+        update_fields=["erased_at"],
+    )
+
+
+def _met(identifiers: Sequence[tuple[str, str]], keys: Keys) -> _Met:
+    given = _given(identifiers, keys)
+    rows, buried = {}, {}
+    for each in given:
+        found = SubjectIdentifier.objects.filter(scheme=each.scheme, digest__in=each.digests.all)
+        row = found.first()
+        if row is not None:
+            rows[each.digest, each.scheme] = row
+            continue
+        for stone in known.buried(each.scheme, each.digests).values():
+            buried[each.digest, each.scheme] = stone
+    return _Met(keys, given, rows, buried)
+
+
+def _given(identifiers: Sequence[tuple[str, str]], keys: Keys) -> list[_Given]:
     """Return distinct identifiers in the one order in which they are written."""
     if not identifiers:
         raise IdentifierMalformedError("a person needs at least one identifier")
-    found = {
-        (known.digest_of(scheme, value), scheme): spelling.normalised(scheme, value)
-        for scheme, value in identifiers
-    }
-    return [_Given(scheme, digest, value) for (digest, scheme), value in sorted(found.items())]
+    found = {}
+    for scheme, value in identifiers:
+        each = _Given(scheme, spelling.normalised(scheme, value), keys.digests(scheme, [value]))
+        found[each.digest, scheme] = each
+    return [found[each] for each in sorted(found)]
 
 
-def _register(given: Sequence[_Given], *, again: bool) -> Registered:
-    rows = {(bytes(row.digest), row.scheme): row for row in _known_rows(given)}
-    missing = [each for each in given if (each.digest, each.scheme) not in rows]
-    if not again and any(known.buried(each.scheme, [each.digest]) for each in missing):
-        raise PersonWasErasedError("the person was erased and has not asked to come back")
-    subject = _owner({row.subject_id for row in rows.values()})
+def _register(identifiers: Sequence[tuple[str, str]], *, again: bool) -> Registered:
+    met = steadily(lambda keys: _met(identifiers, keys))
+    if met.buried:
+        _let_back(met, again=again)
+    _move_up(met)
+    subject = _owner({row.subject_id for row in met.rows.values()})
     found = subject or Subject.objects.create()
     key, keyed = _key_for(found)
-    sealed = _keep_values(found, key, given, rows)
+    sealed = _keep_values(found, key, met)
     if subject is None or keyed or sealed:
         ledger.append(
             kind="subject.registered",
-            facts={"subject": str(found.uuid), "schemes": sorted({each.scheme for each in given})},
+            facts={
+                "subject": str(found.uuid),
+                "schemes": sorted({each.scheme for each in met.given}),
+            },
             key=key,
             sealed_for=found.uuid,
         )
     return Registered(found, created=subject is None)
 
 
-def _known_rows(given: Sequence[_Given]) -> "list[SubjectIdentifier]":
-    any_of = Q()
-    for each in given:
-        any_of |= Q(scheme=each.scheme, digest=each.digest)
-    return list(SubjectIdentifier.objects.filter(any_of))
+def _let_back(met: _Met, *, again: bool) -> None:
+    """Refuse somebody who was erased, unless they say that they come back, and can."""
+    if not again:
+        raise PersonWasErasedError("the person was erased and has not asked to come back")
+    hold_people(shared=False)  # a list that is being taken may name them
+    if known.coming_back(met.buried.values()):
+        raise PersonBeingErasedError("data that came back is being erased; register after that")
+
+
+def _move_up(met: _Met) -> None:
+    """Move the tombstones of who comes back up with them: see `_bury`."""
+    for (digest, _), stone in met.buried.items():
+        older = Tombstone.objects.filter(pk=stone, key_version__lt=met.keys.newest)
+        older.update(digest=digest, key_version=met.keys.newest)
 
 
 def _owner(owners: set[int]) -> Subject | None:
-    if len(owners) > 1:
-        raise IdentifiersOfTwoPeopleError("the identifiers belong to two people")
     if not owners:
         return None
-    subject = Subject.objects.select_for_update(no_key=True).get(pk=owners.pop())
+    subject = Subject.objects.select_for_update(no_key=True).get(pk=min(owners))
+    if len(owners) > 1 and not owners.issubset(rows_of(subject)):
+        raise IdentifiersOfTwoPeopleError("the identifiers belong to two people")
     if subject.erased_at is not None:
         raise _ChangedMeanwhileError
     return subject
@@ -183,20 +263,28 @@ def _key_for(subject: Subject) -> tuple[SealingKey, bool]:
         return SealingKey(secret), True
 
 
-def _keep_values(
-    subject: Subject,
-    key: SealingKey,
-    given: Sequence[_Given],
-    rows: dict[tuple[bytes, str], SubjectIdentifier],
-) -> int:
+def _keep_values(subject: Subject, key: SealingKey, met: _Met) -> int:
     """Seal what is not kept yet; return how many identifiers that were."""
     kept = 0
-    for each in given:
-        row = rows.get((each.digest, each.scheme)) or SubjectIdentifier(
-            subject=subject, scheme=each.scheme, digest=each.digest
-        )
-        if row.value_sealed is None:
-            row.value_sealed = key.seal(each.value.encode(), known.value_place(subject, row))
-            row.save()
-            kept += 1
+    for each in met.given:
+        row = met.rows.get((each.digest, each.scheme))
+        if row is not None and row.value_sealed is not None:
+            continue
+        if row is not None and row.subject_id != subject.pk:
+            continue  # only who is registered is merged: it is kept on the other row of theirs
+        place = known.value_place(subject, each.scheme, row.digest if row else each.digest)
+        sealed = key.seal(each.value.encode(), place)
+        if row is None:
+            SubjectIdentifier.objects.create(
+                subject=subject, scheme=each.scheme, digest=each.digest,
+                key_version=met.keys.newest, value_sealed=sealed,
+            )  # fmt: skip
+        elif not _as_read(row).update(value_sealed=sealed):
+            raise _ChangedMeanwhileError
+        kept += 1
     return kept
+
+
+def _as_read(row: SubjectIdentifier) -> "QuerySet[SubjectIdentifier]":
+    """Return the row unless it was moved up meanwhile: the value is bound to its digest."""
+    return SubjectIdentifier.objects.filter(pk=row.pk, digest=row.digest)

@@ -5,11 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from deploy.demo.announcing import Written
 from deploy.demo.building import build
 from deploy.demo.doors import manage, wait_for
 from deploy.demo.stage import WHO_LEAVES, Story
 
 LEFT = 413
+PEOPLE = 442
 
 
 def retrain(story: Story) -> None:
@@ -102,17 +104,29 @@ def ask_again(story: Story) -> None:
 
 
 def come_back(story: Story) -> None:
-    """Restore an old list, with the person on it, and see them recognised."""
-    expect, names = story.teller.expect, story.names
+    """Restore an old row and the list that names it, and see the person erased again."""
+    expect, names, who = story.teller.expect, story.names, story.patient(WHO_LEAVES)
+    with story.pipeline.announcer.job("restore", []) as told:
+        story.places.put_back(who)
+        written = Written(names.measurements, story.places.hospital_address, kind="TABLE")
+        told.writes.append(written)
+    story.pipeline.settle()
+    expect("rows of the person, after an old table was restored", _rows_of(story), 1)
     where = f"datasets/{story.datasets[names.measurements]}/members"
-    line = json.dumps({"id": story.patient(WHO_LEAVES).email}).encode()
-    send = story.pipeline.api.send
-    taken = send(where, line, "application/x-ndjson", mode="add").json()
+    line = json.dumps({"id": who.email}).encode()
+    taken = story.pipeline.api.send(where, line, "application/x-ndjson", mode="add").json()
     expect("an old list is taken", (taken["rows"], taken["people"]), (1, 1))
-    back = story.pipeline.ask(names.measurements, [])
-    expect("the gate recognises erased data", "erased_data_present" in back.reasons, True)
-    mine = story.uses_of(WHO_LEAVES)
-    expect("data sets that hold the person by it", mine["datasets"], [])
-    send(where, line, "application/x-ndjson", mode="remove")
-    gone = story.pipeline.ask(names.measurements, [])
-    expect("and sees it gone again", "erased_data_present" not in gone.reasons, True)
+    wait_for("the erasure's opening again by itself", lambda: not _rows_of(story))
+    expect("rows of the person, without anybody's asking", _rows_of(story), 0)
+    expect("other rows", len(story.places.measurements()), PEOPLE - 1)
+    wait_for("the gate's seeing it gone", lambda: not _came_back(story))
+    expect("data sets that hold the person", story.uses_of(WHO_LEAVES)["datasets"], [])
+
+
+def _rows_of(story: Story) -> int:
+    who = story.patient(WHO_LEAVES).email
+    return sum(row[0] == who for row in story.places.measurements())
+
+
+def _came_back(story: Story) -> bool:
+    return "erased_data_present" in story.pipeline.ask(story.names.measurements, []).reasons

@@ -109,11 +109,20 @@ class Places:
         columns = ", ".join(f"{name} REAL NOT NULL" for name in MEASURES)
         with sqlite3.connect(self.hospital) as hospital:
             hospital.execute(f"CREATE TABLE {TABLE} ({COLUMN} TEXT PRIMARY KEY, {columns})")
+        hospital.close()
+        self._measure(patients)
+        self._create_registry([(each.email, each.progression) for each in patients])
+
+    def put_back(self, patient: Patient) -> None:
+        """Write one row of measurements, as restoring an old table does."""
+        self._measure([patient])
+
+    def _measure(self, patients: Sequence[Patient]) -> None:
+        with sqlite3.connect(self.hospital) as hospital:
             marks = ", ".join("?" * (1 + len(MEASURES)))
             rows = [(each.email, *each.measures) for each in patients]
             hospital.executemany(f"INSERT INTO {TABLE} VALUES ({marks})", rows)  # noqa: S608 ours
         hospital.close()
-        self._create_registry([(each.email, each.progression) for each in patients])
 
     def _create_registry(self, rows: list[Row]) -> None:
         columns = f"({COLUMN} TEXT PRIMARY KEY, {TARGET} DOUBLE PRECISION NOT NULL)"

@@ -87,7 +87,7 @@ CHAPTERS: list[tuple[str, str, Chapter]] = [
     ),
     (
         "The data comes back",
-        "Backups are restored and imports run twice; who was erased must be recognised.",
+        "Backups are restored and imports run twice; who was erased is erased again.",
         mending.come_back,
     ),
 ]

@@ -13,7 +13,7 @@ from governance import pages
 from governance.api.authentication import PUBLIC
 from governance.api.documents import operation, query_of
 from governance.models import Scope
-from governance.selectors import ledger
+from governance.selectors import checkpoints, ledger
 
 MOST_INDEX = 2**63 - 1
 
@@ -24,6 +24,13 @@ class HeadOut(serializers.Serializer[Any]):
     size = serializers.IntegerField()
     root = serializers.CharField(  # type: ignore[assignment]
         help_text="SHA-256 over all entries (RFC 6962), base64"
+    )
+    checkpoint = serializers.CharField(
+        allow_null=True,
+        help_text="the last signed head (C2SP tlog-checkpoint), which may be some seconds older",
+    )
+    checkpoint_key = serializers.CharField(
+        allow_null=True, help_text="the key that signed it, as C2SP signed notes name keys"
     )
 
 
@@ -85,8 +92,15 @@ class Head(APIView):
     @operation("ledger_head", HeadOut, public=True)
     def get(self, request: Request) -> Response:
         """Show size and root of the ledger; keep them, and later ask for consistency."""
-        head = ledger.head()
-        return Response({"size": head.size, "root": base64.b64encode(head.root).decode()})
+        head, signed = ledger.head(), checkpoints.latest()
+        return Response(
+            {
+                "size": head.size,
+                "root": base64.b64encode(head.root).decode(),
+                "checkpoint": signed.note if signed else None,
+                "checkpoint_key": signed.verifier if signed else None,
+            }
+        )
 
 
 class Consistency(APIView):

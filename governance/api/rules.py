@@ -21,7 +21,10 @@ class PurposeIn(serializers.Serializer[Any]):
 
     key = serializers.SlugField(max_length=50)
     title = serializers.CharField(max_length=200)
-    dpv_iri = serializers.URLField(max_length=200)
+    dpv_iri = serializers.CharField(
+        max_length=200,
+        help_text="the whole address of what is meant, in the W3C's DPV or beside it",
+    )
     legal_basis = serializers.ChoiceField(choices=LegalBasis.choices)
     special_basis = serializers.ChoiceField(
         choices=SpecialBasis.choices, required=False,

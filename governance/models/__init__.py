@@ -3,6 +3,7 @@
 from governance.legal import LegalBasis
 from governance.models.clients import ApiClient, ApiKey, Scope
 from governance.models.ledger import (
+    LedgerCheckpoint,
     LedgerEntry,
     LedgerHead,
     LedgerQueued,
@@ -24,6 +25,7 @@ __all__ = [
     "ApiClient",
     "ApiKey",
     "Dataset",
+    "LedgerCheckpoint",
     "LedgerEntry",
     "LedgerHead",
     "LedgerQueued",

@@ -136,3 +136,34 @@ class LedgerHead(models.Model):
 
     def __str__(self) -> str:
         return str(self.size)
+
+
+class LedgerCheckpoint(models.Model):
+    """The last head that was signed, as a note to be given out; one row, written by the signer.
+
+    It is not what the signer goes by: that lies outside, where no backup brings it back.
+    """
+
+    only = models.BooleanField(primary_key=True, default=True)
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    note = models.TextField()
+    verifier = models.TextField()
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(only=True), name="governance_ledgercheckpoint_one_row"
+            ),
+            models.CheckConstraint(
+                condition=Q(size__gte=0), name="governance_ledgercheckpoint_size_from_zero"
+            ),
+            models.CheckConstraint(
+                condition=Q(root__length=HASH_BYTES),
+                name="governance_ledgercheckpoint_root_is_a_digest",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.size)

@@ -1,18 +1,22 @@
 """Making the rules: purposes, and policies that are drafted and then published for good."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import rfc8785
 from django.db import transaction
 from django.utils import timezone
 
+from governance import iris
 from governance.errors import ColophonError
-from governance.models import Policy, PolicyVersion, Purpose, WebhookKind
+from governance.models import LegalBasis, Policy, PolicyVersion, Purpose, WebhookKind
 from governance.policy_rules import PolicyRulesUnusableError, demands
+from governance.selectors.rules import StandardState, standard_purposes
 from governance.services import ledger, webhooks
 from governance.services.registry import Registered
+
+MOST_LEVELS = 8
 
 
 class PurposeKeyTakenError(ColophonError):
@@ -20,6 +24,20 @@ class PurposeKeyTakenError(ColophonError):
 
     code = "purpose_key_taken"
     status = 409
+
+
+class PurposeIriMalformedError(ColophonError):
+    """What should say what is meant is no whole address: abbreviations are nobody else's."""
+
+    code = "purpose_iri_malformed"
+    status = 400
+
+
+class PurposeTooDeepError(ColophonError):
+    """So many purposes within each other are a mistake, and nobody could read them."""
+
+    code = "purpose_too_deep"
+    status = 422
 
 
 class NoDraftError(ColophonError):
@@ -42,8 +60,12 @@ def create_purpose(
     """Create a purpose once; the same facts again return it, others raise `PurposeKeyTakenError`.
 
     ``dpv_iri`` is the W3C DPV address of what is meant. A parent is given at creation and never
-    changed, so the tree has no cycles.
+    changed, so the tree has no cycles. Raises `PurposeIriMalformedError` and
+    `PurposeTooDeepError`.
     """
+    if not iris.is_absolute(dpv_iri):
+        raise PurposeIriMalformedError("write the address out: https://w3id.org/dpv#…, or a URN")
+    _refuse_depth(parent)
     facts = {
         "title": title, "dpv_iri": dpv_iri, "legal_basis": legal_basis,
         "special_basis": special_basis, "parent": parent,
@@ -65,6 +87,33 @@ def create_purpose(
     elif any(getattr(purpose, name) != value for name, value in facts.items()):
         raise PurposeKeyTakenError("this key stands for another purpose", key=key)
     return Registered(purpose, created=created)
+
+
+@transaction.atomic
+def add_standard_purposes(*, basis_of: Callable[[str], LegalBasis]) -> list[Purpose]:
+    """Create the standard purposes that are missing and change none; return the new ones.
+
+    ``basis_of`` gives the ground for a key. See `governance.selectors.rules.standard_purposes`.
+    """
+    made: list[Purpose] = []
+    for planned in standard_purposes():
+        if planned.state is StandardState.MISSING:
+            said = planned.purpose
+            parent = Purpose.objects.get(key=said.parent) if said.parent else None
+            registered = create_purpose(
+                key=said.key, title=said.title, dpv_iri=said.dpv_iri,
+                legal_basis=basis_of(said.key).value, parent=parent,
+            )  # fmt: skip
+            made.append(registered.thing)
+    return made
+
+
+def _refuse_depth(parent: Purpose | None) -> None:
+    levels, above = 1, parent
+    while above is not None:
+        levels, above = levels + 1, above.parent
+    if levels > MOST_LEVELS:
+        raise PurposeTooDeepError(f"at most {MOST_LEVELS} purposes stand within each other")
 
 
 @transaction.atomic

@@ -39,9 +39,13 @@ def sign(claims: Mapping[str, JSON], *, typ: str, at: datetime | None = None) ->
 
     The very first call makes the first key.
     """
-    key = known.active(at or timezone.now()) or first_key()
-    secret = organisation_key().open(bytes(key.sealed or b""), known.place(key.kid))
-    return signing.sign(claims, typ=typ, secret=secret)
+    return signing.sign(claims, typ=typ, secret=secret_at(at or timezone.now()))
+
+
+def secret_at(at: datetime) -> bytes:
+    """Return the secret half of the key that signs at an instant, for other forms of signature."""
+    key = known.active(at) or first_key()
+    return organisation_key().open(bytes(key.sealed or b""), known.place(key.kid))
 
 
 @transaction.atomic

@@ -14,7 +14,10 @@ whole script; the key needs the scopes ``gate:ask`` and ``lineage:write``::
     with colophon.training_run(job="train", model=model, inputs=[loans], gate=gate):
         rows.groupby("title").size().to_json("model.json")
 
-Identifiers of people are sent in the bodies of requests, a few thousand at a time; they are never
+Before something is done with one person's data: ``colophon.gate.may("suggestions",
+identifier="ann@example.org")``.
+
+Identifiers of people are sent in the bodies of requests, half a million at a time; they are never
 part of an address, of a message or of a log line. Every error is an `SdkError` and says what to
 do next.
 """

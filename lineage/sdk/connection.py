@@ -2,7 +2,7 @@
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
@@ -10,6 +10,7 @@ import httpx
 from lineage.sdk.errors import UnreachableError, refused
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+COUNT = "Colophon-Answers"  # says how many of the bits in an answer count
 PATIENCE = 60.0  # seconds in all that are waited because the service asked for it
 
 
@@ -43,12 +44,29 @@ class Connection:
         It is sent again only after a 503 that says when. Raises `UnreachableError` and
         `RefusedError`.
         """
+        answer = self._answered(path, json=body)
+        try:
+            return answer.json()
+        except ValueError:
+            raise refused(answer.status_code, None) from None
+
+    def lines(self, path: str, lines: Iterable[str], **query: str) -> list[bool]:
+        """Send lines and return the answer to each, as `post` does it."""
+        headers = {"Content-Type": "application/x-ndjson", "Accept": "application/octet-stream"}
+        content = "".join(f"{line}\n" for line in lines).encode()
+        answer = self._answered(path, content=content, headers=headers, params=query)
+        count = answer.headers.get(COUNT, "")
+        if not count.isdecimal() or len(answer.content) != (int(count) + 7) // 8:
+            raise refused(answer.status_code, None)
+        return _bits(answer.content, int(count))
+
+    def _answered(self, path: str, **request: Any) -> httpx.Response:
         waited = 0.0
         while True:
-            answer = self._sent(path, body)
+            answer = self._sent(path, **request)
             wait = _asked_to_wait(answer)
             if wait is None:
-                return _read(answer)
+                break
             if waited + wait > PATIENCE:
                 raise UnreachableError(
                     f"the service was overloaded for {waited:.0f} seconds: try again later, or "
@@ -56,10 +74,13 @@ class Connection:
                 )
             self._sleep(wait)
             waited += wait
+        if not answer.is_success:
+            raise refused(answer.status_code, _problem(answer))
+        return answer
 
-    def _sent(self, path: str, body: Any) -> httpx.Response:
+    def _sent(self, path: str, **request: Any) -> httpx.Response:
         try:
-            return self._client.post(path, json=body)
+            return self._client.post(path, **request)
         except httpx.TimeoutException:
             raise UnreachableError(
                 f"{self.url} did not answer in time: try again, or ask about less at a time."
@@ -79,11 +100,16 @@ def _asked_to_wait(answer: httpx.Response) -> float | None:
     return max(float(asked), 0.1)
 
 
-def _read(answer: httpx.Response) -> Any:
+def _problem(answer: httpx.Response) -> Any:
     try:
-        body = answer.json()
+        return answer.json()
     except ValueError:
-        body = None
-    if not answer.is_success or body is None:
-        raise refused(answer.status_code, body)
-    return body
+        return None
+
+
+def _bits(content: bytes, count: int) -> list[bool]:
+    """Return so many bits, the first from the least significant place of the first byte."""
+    if not count:
+        return []
+    digits = f"{int.from_bytes(content, 'little'):0{count}b}"
+    return [digit == "1" for digit in reversed(digits)]

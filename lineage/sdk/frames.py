@@ -5,13 +5,14 @@ without an identifier belongs to nobody who could have been asked, so it is left
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import compress
 from typing import Any
 from uuid import UUID
 
 from lineage.sdk.errors import UnfilterableError
 
-CHUNK = 10_000
-CHUNK_BYTES = 512 * 1024
+CHUNK = 500_000
+CHUNK_BYTES = 16 * 1024 * 1024
 
 # Which of some identifiers may be used, in their order.
 Ask = Callable[[list[str]], list[bool]]
@@ -37,7 +38,7 @@ def permitted(distinct: Iterator[Any], ask: Ask) -> set[Any]:
                 "the service answered for another number of people than it was asked about: "
                 "update this package to the version of the service."
             )
-        found |= {value for value, may in zip(values, answers, strict=True) if may}
+        found.update(compress(values, answers))
     return found
 
 

@@ -1,5 +1,6 @@
 """The gate: may these data sets be used for this purpose, and which of these rows."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,9 +64,8 @@ class Decision:
     def _asked(self, scheme: str, identifiers: list[str]) -> list[bool]:
         if self._connection is None:
             raise closed("a decision that was not asked for here", [])
-        body = {"scheme": scheme, "identifiers": identifiers}
-        answer = self._connection.post(f"gate/decisions/{self.uuid}/filter", body)
-        return [may is True for may in answer["permitted"]]
+        path = f"gate/decisions/{self.uuid}/filter"
+        return self._connection.lines(path, map(json.dumps, identifiers), scheme=scheme)
 
 
 class Gate:
@@ -108,6 +108,27 @@ class Gate:
             mechanism=mechanism,
             _connection=self._connection,
         )
+
+    def may(
+        self,
+        purpose: str,
+        *,
+        identifier: str,
+        scheme: str = "email",
+        datasets: Sequence[Name] = (),
+        mechanism: Mapping[str, object] | None = None,
+    ) -> bool:
+        """Say whether one person's data may be used for a purpose now; never why not.
+
+        ``datasets`` are where the data is from: what they and what they come from ask for counts
+        too. Raises `RefusedError` and `UnreachableError`.
+        """
+        asked: dict[str, Any] = {"purpose": purpose, "scheme": scheme, "identifier": identifier}
+        if datasets:
+            asked["datasets"] = [_named(each) for each in datasets]
+        if mechanism:
+            asked["mechanism"] = dict(mechanism)
+        return self._connection.post("gate/subjects", asked)["permitted"] is True
 
 
 def _named(name: Name) -> dict[str, str]:

@@ -259,6 +259,18 @@ def gaps(datasets: Iterable[int]) -> set[int]:
     return set(unknown.values_list("pk", flat=True))
 
 
+def unanswered(datasets: Collection[int]) -> set[int]:
+    """Return the gaps among data sets, each under one of its names, if none of its names is known.
+
+    A data set is told under another name that is known as well as under its own.
+    """
+    unknown = gaps(datasets)
+    one = identities(set(datasets) | called(unknown))
+    known = {one[pk] for pk in one.keys() - gaps(one)}
+    silent = {pk for pk in unknown if one[pk] not in known}
+    return silent - other_names({pk: one[pk] for pk in silent})
+
+
 def evidence(made: ModelVersion, dataset: Dataset) -> list[walk.Step]:
     """Return a shortest path from a model version up to a data set, or nothing."""
     names = called([dataset.pk])

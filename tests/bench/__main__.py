@@ -24,15 +24,26 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
     django.setup()
 
-    from tests.bench import applying, asking, backlog, erasing, gating, lineage, memberships
+    from tests.bench import (
+        applying,
+        asking,
+        backlog,
+        erasing,
+        gating,
+        lineage,
+        memberships,
+        planning,
+        streaming,
+    )
     from tests.bench.place import own_database
 
     groups = (
         (lineage.ingest_single, lineage.ingest_batch, applying.apply, backlog.backlog),
         (asking.apply_at_scale, asking.provenance, asking.models_by_dataset,
-         asking.models_by_dataset_http),
+         asking.models_by_dataset_http, planning.erasure_plan),
         (memberships.manifest_load, memberships.bytes_per_membership, memberships.my_models),
-        (gating.gate_filter, gating.gate_exclusions),
+        (gating.gate_filter, gating.gate_exclusions, streaming.gate_stream,
+         streaming.withdrawal_in_force),
         (erasing.erasure,),
     )  # fmt: skip
 

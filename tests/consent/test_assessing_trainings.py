@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from consent.models import AssessmentDue, Unweighed, UseAssessment, Violation
 from consent.selectors import assessments, tracing, uses
+from consent.selectors.persons import rows_of
 from consent.selectors.subjects import by_identifier
 from consent.services import assessing, subjects
 from governance.models import Dataset
@@ -28,6 +29,7 @@ from tests.factories.training import (
 )
 
 pytestmark = pytest.mark.django_db
+KNOWN_BY = [("email", ANN), ("email", BOB), ("card", "A-1"), ("card", "B-2")]
 
 
 @pytest.fixture
@@ -51,16 +53,18 @@ def concluded() -> list[tuple[str, list[str], int]]:
 
 
 def agrees_with_each_person() -> None:
-    """The sets say of every person what a walk for that person alone says."""
+    """The sets say of every person what a walk for that person alone says, row by row if joined."""
+    people = [by_identifier(*each) for each in KNOWN_BY]
     for made in ModelVersion.objects.select_related("version__run"):
         used = tracing.people_in(versions.read_by(made.version.run)).people
-        for who in (ANN, BOB):
-            person = by_identifier("email", who)
-            if person is None:
-                continue
+        for person in filter(None, people):
             alone = uses.use_of(person, made) is not None
-            left_out = made.version_id in uses._left_out_by_the_gate(person, [made.version_id])
-            assert alone == (person.pk in used and not left_out), who
+            rows = [
+                row for row in rows_of(person)
+                if row in used
+                and made.version_id not in uses._left_out_by_the_gate(row, [made.version_id])
+            ]  # fmt: skip
+            assert alone == bool(rows), person.pk
 
 
 def open_violations() -> int:

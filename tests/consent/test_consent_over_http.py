@@ -14,12 +14,14 @@ from django.test import Client
 from consent import gate_tokens
 from consent.models import ConsentDecision, Manifest, Notice, Subject
 from consent.selectors.membership import members
+from consent.selectors.subjects import by_identifier
 from consent.services import subjects
 from governance import signing
-from tests.factories.consent import registered, take, version_after
+from tests.factories.consent import parquet_of, registered, take, version_after
 from tests.factories.governance import DatasetFactory, PurposeFactory, issued_key
 
 ADA = {"scheme": "email", "value": "ada@example.org"}
+PARQUET = "application/vnd.apache.parquet"
 SCOPES = ("consent:read", "consent:write", "gate:ask", "registry:write")
 
 pytestmark = pytest.mark.django_db
@@ -216,6 +218,17 @@ def test_a_manifest_is_taken_once(caller):
     assert len(members(dataset.pk)) == 1
 
 
+def test_a_manifest_in_parquet_is_taken_by_the_column_of_the_data_set(caller):
+    dataset = DatasetFactory(subject_column="who", subject_scheme="opaque")
+    path, content = f"datasets/{dataset.uuid}/members", parquet_of(n=[1, 2, 3], who=[7, 7, 8])
+    taken = caller.post(path, content, PARQUET)
+    assert (taken.status_code, taken.json()["rows"], taken.json()["people"]) == (201, 3, 2)
+    zipped = caller.post(path, gzip.compress(content), PARQUET, **{"Content-Encoding": "gzip"})
+    assert (zipped.status_code, zipped.json()) == (200, taken.json())
+    assert [by_identifier("opaque", each) is None for each in "789"] == [False, False, True]
+    assert len(members(dataset.pk)) == 2
+
+
 def test_a_manifest_is_for_the_version_that_it_names(caller):
     dataset = DatasetFactory(subject_scheme="opaque")
     version = version_after(dataset, 1, name="2026-03")
@@ -236,6 +249,11 @@ def test_a_manifest_is_for_the_version_that_it_names(caller):
         ("column=x", (b"secret\n", "text/csv"), {}, (400, "manifest_malformed")),
         ("scheme=E-Mail", (b"\n", "application/x-ndjson"), {}, (400, "identifier_malformed")),
         ("scheme=email", (b'"secret"', "application/x-ndjson"), {}, (400, "manifest_malformed")),
+        ("column=x", (b"secret", PARQUET), {}, (400, "manifest_malformed")),
+        ("column=x", (parquet_of(x=["secret", None]), PARQUET), {}, (400, "manifest_malformed")),
+        ("column=x", (parquet_of(x=["secret", ""]), PARQUET), {}, (400, "manifest_malformed")),
+        ("", (parquet_of(x=["secret"]), PARQUET), {}, (422, "subject_column_missing")),
+        ("", (b"", PARQUET), {"Content-Length": "0"}, (400, "body_empty")),
         ("mode=drop", (b"\n", "application/x-ndjson"), {}, (400, "invalid")),
         ("", (b"{}", "application/json"), {}, (415, "unsupported_media_type")),
         ("", (b"{}", ""), {}, (415, "unsupported_media_type")),

@@ -22,6 +22,7 @@ class Said:
     kind: str
     decided_at: datetime
     valid_until: datetime | None = None
+    source: str = "person"
 
 
 def hour(number: int) -> datetime:
@@ -70,6 +71,32 @@ def test_a_wider_no_stops_a_narrower_yes_that_is_not_newer():
         assert standing_within([[yes], [Said(2, "withdrawn", decided)]], hour(2)) is stands
 
 
+def signal(pk: int, decided_at: datetime) -> Said:
+    return Said(pk, "objected", decided_at, source="signal")
+
+
+@pytest.mark.parametrize("when", [-1, 0, 1])
+def test_a_signal_never_overrides_what_was_said_whichever_came_first(when):
+    said = [Said(1, "given", hour(0)), signal(2, hour(when))]
+    assert standing(said, hour(2)) is Standing.GIVEN
+    assert standing_within([said[1:], said[:1]], hour(2)) is Standing.GIVEN
+    assert standing_within([said[:1], said[1:]], hour(2)) is Standing.GIVEN
+
+
+def test_a_signal_counts_where_nothing_was_said_until_then():
+    said = [signal(1, hour(0)), Said(2, "given", hour(2))]
+    found = [standing_within([[], said], hour(n)) for n in range(-1, 3)]
+    assert found == [Standing.NONE, Standing.OBJECTED, Standing.OBJECTED, Standing.GIVEN]
+
+
+def test_a_standing_rests_on_the_word_that_decides():
+    narrow, wide = Said(1, "given", hour(0)), Said(2, "withdrawn", hour(1))
+    assert rules.deciding([[narrow], [wide]], hour(0)) is narrow
+    assert rules.deciding([[narrow], [wide]], hour(1)) is wide
+    assert rules.deciding([[signal(3, hour(2))], [wide]], hour(3)) is wide
+    assert rules.deciding([[], []], hour(1)) is None
+
+
 ALLOWED = {
     LegalBasis.CONSENT: {Standing.GIVEN},
     LegalBasis.PUBLIC_TASK: {Standing.GIVEN, Standing.EXPIRED, Standing.NONE},
@@ -91,6 +118,7 @@ SAID = st.lists(
         st.sampled_from(list(DecisionKind)),
         st.integers(0, 3),  # hour
         st.one_of(st.none(), st.integers(1, 3)),  # valid for so many hours
+        st.sampled_from(["person", "person", "import", "signal"]),
     ),
     max_size=8,
 )
@@ -98,7 +126,7 @@ SAID = st.lists(
 
 @pytest.mark.django_db
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(said=SAID, at=st.integers(-1, 4))
 def test_the_database_agrees_with_the_rules(said, at):
@@ -107,11 +135,12 @@ def test_the_database_agrees_with_the_rules(said, at):
     levels = [PurposeFactory(parent=middle), middle, widest]
     subject, other = SubjectFactory(), SubjectFactory()
     ConsentDecisionFactory(subject=other, purpose=levels[0])
-    for level, kind, decided, valid in said:
+    for level, meant, decided, valid, source in said:
+        kind = DecisionKind.OBJECTED if source == "signal" else meant
         until = hour(decided + valid) if valid and kind.is_yes else None
         ConsentDecisionFactory(
             subject=subject, purpose=levels[level], kind=kind,
-            decided_at=hour(decided), valid_until=until,
+            decided_at=hour(decided), valid_until=until, source=source,
         )  # fmt: skip
     now = hour(at)
     for level, purpose in enumerate(levels):

@@ -11,6 +11,7 @@ from consent.models import (
     DecisionImport,
     GateDecision,
     GateInput,
+    IdentifierKey,
     Manifest,
     MembershipChunk,
     MembershipSpan,
@@ -29,8 +30,8 @@ from tests.factories.governance import DatasetFactory, PurposeFactory
 
 DIGEST = b"d" * 32
 MODELS = (
-    Subject, SubjectKey, SubjectIdentifier, Tombstone, Notice, NoticeVersion, ConsentDecision,
-    DecisionImport,
+    Subject, SubjectKey, SubjectIdentifier, Tombstone, IdentifierKey, Notice, NoticeVersion,
+    ConsentDecision, DecisionImport,
     Manifest, MembershipSpan, MembershipChunk, Reappearance, GateDecision, GateInput,
 )  # fmt: skip
 
@@ -83,6 +84,14 @@ def reappearance_twice():
     twice(Reappearance.objects.create, manifest=taken, dataset=taken.dataset, tombstone=stone)
 
 
+def looked_for_by_nobody():
+    taken = manifest()
+    stone = Tombstone.objects.create(scheme="email", digest=DIGEST)
+    Reappearance.objects.create(
+        manifest=taken, dataset=taken.dataset, tombstone=stone, looked_for_at=NOON
+    )
+
+
 def gate_input_twice():
     at = version()
     twice(GateInput.objects.create, decision=gate(), dataset=at.dataset, version=at)
@@ -127,6 +136,13 @@ FIRES = {
     "consent_tombstone_is_a_digest": lambda: Tombstone.objects.create(
         scheme="email", digest=b"ada"
     ),
+    "consent_identifierkey_after_the_first": lambda: IdentifierKey.objects.create(version=1),
+    "consent_identifierkey_one_under_way": lambda: [
+        IdentifierKey.objects.create(version=each) for each in (2, 3)
+    ],
+    "consent_identifierkey_moved_after_introduced": lambda: IdentifierKey.objects.create(
+        version=2, moved_at=NOON
+    ),
     "consent_noticeversion_number_once": lambda: two_texts(2, 2),
     "consent_noticeversion_one_draft": lambda: two_texts(2, 3, published_at=None),
     "consent_noticeversion_number_from_one": lambda: text(number=0),
@@ -156,6 +172,7 @@ FIRES = {
         span=span(), high=0, people=bytes(9000)
     ),
     "consent_reappearance_open_once": reappearance_twice,
+    "consent_reappearance_looked_for_by_a_request": looked_for_by_nobody,
     "consent_gatedecision_outcome_known": lambda: gate(outcome="perhaps", reasons=["x"]),
     "consent_gatedecision_says_why": lambda: gate(outcome="gap"),
     "consent_gatedecision_permit_excludes_nobody": lambda: gate(excluded_count=1),

@@ -61,6 +61,9 @@ VIOLATIONS = {
     "consent_request_one_open": lambda: again(idempotency_key=uuid4()),
     "consent_request_kind_known": lambda: changed(kind="wish"),
     "consent_request_source_known": lambda: changed(source="signal", reason_sealed=b"x"),
+    "consent_request_automatic_is_a_verified_erasure": lambda: changed(
+        "erasure", source="automatic"
+    ),
     "consent_request_of_others_has_reason": lambda: changed(source="delegate"),
     "consent_request_says_what_is_wrong": lambda: changed(details_sealed=b"x"),
     "consent_request_law_known": lambda: changed(law="lex"),
@@ -81,6 +84,9 @@ VIOLATIONS = {
 }
 
 MORE = {
+    "consent_request_automatic_is_a_verified_erasure": lambda: changed(
+        source="automatic", verified_at=NOW
+    ),
     "consent_request_says_what_is_wrong": lambda: changed("rectification", details_sealed=None),
     "consent_request_joined_has_no_course": lambda: again(
         duplicate_of=ask("access"), idempotency_key=uuid4(), answered_at=NOW

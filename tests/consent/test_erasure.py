@@ -325,7 +325,7 @@ def test_a_worker_that_wakes_after_its_lease_changes_nothing(ann):
     with pytest.raises(claims.LostClaimError):
         claims.remember_located(asleep, {step.pk: 99})
     with pytest.raises(claims.LostClaimError):
-        erasing._finish(asleep, Erased(99, (), {}))
+        erasing._finish(asleep, Erased(99, (), {}), {})
     claims.put_off(asleep, "late", "late", retryable=True)
     after = ErasureStep.objects.get(pk=step.pk)
     assert (after.state, after.located_rows, after.code) == ("done", 1, "")

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from consent.selectors.subjects import by_identifier, clear_identifiers
-from consent.services import subjects
+from consent.services import rotating, subjects
 from tests.factories.consent import registered
 from tests.factories.governance import DatasetFactory, PurposeFactory, issued_key
 
@@ -98,6 +98,27 @@ def test_no_identifier_is_readable_in_the_database_a_log_or_a_refusal(post, capl
     assert traces(caplog.text) == []
     registered(("card", "planted"))
     assert len(clear_identifiers(by_identifier("card", "planted"))) == 1
+
+
+def test_no_identifier_is_readable_while_the_key_changes_and_after(post, caplog):
+    caplog.set_level(logging.DEBUG)
+    the_story(post)
+    ada, bob, card = CANARIES
+    subjects.forget(subject=registered(("email", f"x-{ada}")))
+    rotating.introduce()
+    steps = [rotating.move_up(limit=1) for _ in range(3)]
+    assert [each.rows for each in steps] == [1, 1, 1]
+    for _ in range(2):
+        known = post("subjects/lookup", {"scheme": "email", "value": ada})
+        assert known.json()["uuid"] == str(by_identifier("card", card).uuid)
+        assert by_identifier("email", bob) is not None
+        stored = everything_stored()
+        assert len(stored["consent_subjectidentifier"].splitlines()) == 3
+        assert {table: traces(text) for table, text in stored.items() if traces(text)} == {}
+        while rotating.move_up():
+            pass
+    assert traces(caplog.text) == []
+    assert [value for _, value in clear_identifiers(by_identifier("email", ada))] == [card, ada]
 
 
 def test_the_search_would_find_an_identifier(db):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from consent.models import ConsentDecision
-from consent.rules import DecisionKind, Standing, standing_within
+from consent.rules import DecisionKind, DecisionSource, Standing, standing_within
 from consent.selectors import assessments
 from consent.selectors import gate as selectors
 from consent.selectors.subjects import by_identifier
@@ -42,6 +42,7 @@ class Said:
     kind: str
     decided_at: datetime
     valid_until: datetime | None
+    source: str = "person"
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Consent(RuleBasedStateMachine):
         who=st.sampled_from(WHO), level=st.integers(0, 1), kind=KINDS,
         ago=st.integers(0, 30), lasts=st.none() | st.integers(1, 30), twice=st.booleans(),
     )  # fmt: skip
-    def say(self, *, who, level, kind, ago, lasts, twice) -> None:
+    def say(self, *, who, level, kind, ago, lasts, twice, source=DecisionSource.PERSON) -> None:
         self.now += timedelta(hours=1)
         decided_at = self.now - timedelta(hours=ago)
         until = decided_at + timedelta(hours=lasts) if lasts and kind.is_yes else None
@@ -89,10 +90,17 @@ class Consent(RuleBasedStateMachine):
         for _ in range(1 + twice):
             made = decisions.record(
                 subject=by_identifier("email", who), purpose=self.purposes[level], kind=kind,
-                decided_at=decided_at, key=key, valid_until=until,
+                decided_at=decided_at, key=key, valid_until=until, source=source,
             ).decision  # fmt: skip
-        said = Said(made.pk, kind.value, decided_at, until)
+        said = Said(made.pk, kind.value, decided_at, until, source.value)
         self.said.setdefault((who, level), []).append(said)
+
+    @rule(who=st.sampled_from(WHO), level=st.sampled_from([0, 1]))
+    def signal(self, who, level) -> None:
+        self.say(
+            who=who, level=level, kind=DecisionKind.OBJECTED, ago=0, lasts=None, twice=False,
+            source=DecisionSource.SIGNAL,
+        )  # fmt: skip
 
     @rule(hours=st.integers(1, 40))
     def wait(self, hours) -> None:

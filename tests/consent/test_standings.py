@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from consent.models import PurposeFold, PurposeStanding, StandingPending
-from consent.rules import DecisionKind
+from consent.rules import DecisionKind, DecisionSource
 from consent.selectors import decisions as selectors
 from consent.selectors.standings import gathered, narrower, to_fold
 from consent.services import decisions, standings
@@ -25,7 +25,7 @@ PEOPLE = 4
 WHEN = st.integers(-50, -1)  # hours from now
 SAID = st.tuples(
     st.integers(0, PEOPLE - 1), st.integers(0, 2), st.sampled_from(DecisionKind), WHEN,
-    st.none() | st.integers(-49, 50),
+    st.none() | st.integers(-49, 50), st.sampled_from(["person", "person", "signal"]),
 )  # fmt: skip
 STEPS = st.lists(SAID | st.just("fold"), max_size=14)
 
@@ -49,11 +49,13 @@ def test_what_is_gathered_is_what_was_said_whatever_came_in_between(steps):
         if step == "fold":
             standings.fold()
             continue
-        who, which, kind, when, until = step
+        who, which, meant, when, until, source = step
+        kind = DecisionKind.OBJECTED if source == "signal" else meant
         ends = now + timedelta(hours=until) if kind.is_yes and until and until > when else None
         decisions.record(
             subject=people[who], purpose=purposes[which], kind=kind, key=uuid4(),
             decided_at=now + timedelta(hours=when), valid_until=ends,
+            source=DecisionSource(source),
         )  # fmt: skip
     everybody = BitMap(each.pk for each in people)
     for purpose in purposes:

@@ -119,6 +119,16 @@ def test_only_the_migrated_database_is_served():
     assert SERVICES["migrate"]["restart"] == "no"
 
 
+def test_what_must_outlive_the_database_lies_in_a_volume_of_its_own_that_the_image_can_write():
+    for name in OUR_SERVICES:
+        place = SERVICES[name]["environment"]["COLOPHON_JOURNAL_DIR"]
+        assert SERVICES[name]["volumes"] == [f"journal:{place}"]
+        made = [command for command in arguments("RUN") if command.endswith(place)]
+        assert ["--owner=colophon" in each for each in made] == [True]
+    assert "journal" in COMPOSE["volumes"]
+    assert not any("journal" in each for each in SERVICES["postgres"]["volumes"])
+
+
 def test_no_secret_has_a_default():
     text = (ROOT / "deploy" / "compose.yaml").read_text()
     for secret in ("COLOPHON_MASTER_KEY", "POSTGRES_PASSWORD"):

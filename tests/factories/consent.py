@@ -81,6 +81,15 @@ def body_of(content: bytes, **said) -> Body:
     return Body(BytesIO(content).read, key=MANIFEST_KEY, **said)
 
 
+def parquet_of(*, rows: int | None = None, **columns) -> bytes:
+    """Return a Parquet file of these columns, in row groups of so many rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), file := BytesIO(), row_group_size=rows, compression="zstd")
+    return file.getvalue()
+
+
 def take(
     dataset: Dataset,
     people: Iterable[str],

@@ -40,7 +40,10 @@ class Staff:
 def staff(transactional_db, tmp_path) -> Iterator[Staff]:
     parts = urlsplit(os.environ["DATABASE_URL"])
     url = urlunsplit(parts._replace(path=f"/{connection.settings_dict['NAME']}"))
-    environment = {**os.environ, "DATABASE_URL": url, "COLOPHON_LEASE_SECONDS": "3"}
+    environment = {
+        **os.environ, "DATABASE_URL": url, "COLOPHON_LEASE_SECONDS": "3",
+        "COLOPHON_JOURNAL_DIR": str(tmp_path / "journal"),
+    }  # fmt: skip
     made = Staff(environment, tmp_path / "staff.log")
     yield made
     for name in list(made.running):

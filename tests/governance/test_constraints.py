@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from governance.models import (
     ApiKey,
+    LedgerCheckpoint,
     LedgerEntry,
     LedgerHead,
     LedgerQueued,
@@ -53,6 +54,11 @@ def head(**changes):
     LedgerHead.objects.create(**{"size": 0, "root": HASH} | changes)
 
 
+def checkpoint(**changes):
+    facts = {"size": 1, "root": HASH, "note": "", "verifier": "", "signed_at": timezone.now()}
+    LedgerCheckpoint.objects.create(**facts | changes)
+
+
 def versions(*facts):
     policy = Policy.objects.create(key="p")
     for each in facts:
@@ -65,6 +71,9 @@ def own_parent():
 
 
 VIOLATIONS = {
+    "governance_ledgercheckpoint_one_row": lambda: checkpoint(only=False),
+    "governance_ledgercheckpoint_size_from_zero": lambda: checkpoint(size=-1),
+    "governance_ledgercheckpoint_root_is_a_digest": lambda: checkpoint(root=b"short"),
     "governance_apikey_secret_is_a_digest": lambda: key(secret_sha256=b"short"),
     "governance_apikey_expires": lambda: key(expires_at=timezone.now() - timedelta(days=1)),
     "governance_storage_kind_known": lambda: StorageFactory(kind="tape"),

@@ -29,6 +29,19 @@ def test_every_part_is_read_and_said_in_words():
     )
 
 
+def test_a_privacy_signal_is_asked_for_by_itself_or_beside_others():
+    [alone, beside] = demands(
+        {"needs": [{"privacy_signal": True}, {"privacy_signal": True, "people": 2}]}
+    )
+    assert (alone.privacy_signal, alone.purposes, beside.people) == (True, frozenset(), 2)
+    [said] = alone.sentences()
+    assert said == (
+        "A browser that sends Global Privacy Control says no for the person who uses it, unless "
+        "they say something else themselves."
+    )
+    assert not demands({"needs": [WHOLE]})[0].privacy_signal
+
+
 def test_what_is_for_people_asks_for_nothing():
     assert demands({}) == demands({"keep_days": 30}) == []
 
@@ -43,6 +56,7 @@ def test_what_is_for_people_asks_for_nothing():
         [{"differential_privacy": {"epsilon": 0, "delta": 1e-5}}],
         [{"differential_privacy": {"epsilon": 1, "delta": 1}}],
         [{"federated": {"smallest_round": 1, "x": 1}}],
+        [{"privacy_signal": 1}], [{"privacy_signal": True, "categories": ["health"]}],
     ],
 )  # fmt: skip
 def test_rules_that_cannot_be_run_are_refused(needs):

@@ -19,7 +19,9 @@ from deploy.processes import address, free_port
 from deploy.processes import service as running
 
 # Not the queue of whatever else uses that Redis: the worker started here must find its own work.
-SHARED = {"DATABASE_URL", "REDIS_URL", "COLOPHON_MAIL_DIR", "COLOPHON_PUBLIC_URL"}
+SHARED = {
+    "DATABASE_URL", "REDIS_URL", "COLOPHON_MAIL_DIR", "COLOPHON_PUBLIC_URL", "COLOPHON_JOURNAL_DIR",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             here = address(programs.HOST, port)
             environment["COLOPHON_MAIL_DIR"] = str(folder / "mail")
             environment["COLOPHON_PUBLIC_URL"] = here
+            environment["COLOPHON_JOURNAL_DIR"] = str(folder / "journal")
             subprocess.run(
                 programs.migrate(), cwd=programs.ROOT, env=environment, check=True, timeout=120
             )

@@ -18,6 +18,7 @@ import pytest
 
 from deploy.schemas import openapi_text
 from governance.models import Scope
+from tests.factories.consent import parquet_of
 
 POSTS = [
     path for path, methods in sorted(json.loads(openapi_text())["paths"].items())
@@ -28,11 +29,25 @@ WITHOUT_BODY = {
     path
     for path in POSTS
     if path.endswith(
-        ("/publish", "/identity", "/secret", "/test", "/retry", "/pause", "/resume", "/lifting")
+        (
+            "/publish",
+            "/identity",
+            "/secret",
+            "/test",
+            "/retry",
+            "/scans",
+            "/dry-run",
+            "/pause",
+            "/resume",
+            "/lifting",
+        )
     )
 }
 NDJSON = "application/x-ndjson"
+ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 MEMBERS = "/api/v1/datasets/{uuid}/members"
+FILTER = "/api/v1/gate/decisions/{uuid}/filter"
 
 EVENT = {
     "eventType": "COMPLETE", "eventTime": "2026-11-01T00:00:00Z",
@@ -133,6 +148,7 @@ class Known:
             f"{v1}/models": dataset | {"name": "model", "description": "d"},
             f"{v1}/subjects": people | {"again": False},
             f"{v1}/subjects/lookup": people["identifiers"][0], f"{v1}/gate/decisions": gate,
+            f"{v1}/gate/subjects": gate | {"scheme": "email", "identifier": f"{key}@example.org"},
         }  # fmt: skip
         made = {path: self.make(path, body) for path, body in self.right.items()}
         subject = made[f"{v1}/subjects"]["uuid"]
@@ -144,7 +160,9 @@ class Known:
         wrong = {"subject": subject, "kind": "rectification", "details": "my age"}
         source = {"name": key, "namespaces": [key]}
         secret = {"public_key": "", "overlap_hours": 1}
-        settled = {"outcome": "by_hand", "code": "done", "reason": "by hand"}
+        settled = {"outcome": "by_hand", "code": "done", "reason": "by hand", "evidence": "x",
+                   "document_sha256": "0" * 64}  # fmt: skip
+        plan = f"{v1}/requests/{{uuid}}/plan"
         self.right |= {
             f"{v1}/subjects/{{uuid}}/decisions": decision, f"{v1}/requests": request,
             f"{v1}/requests/{{uuid}}/steps/{{step}}": settled,
@@ -152,6 +170,8 @@ class Known:
             f"{v1}/requests/{{uuid}}/refusal": {"ground": "art_17_3_a", "text": "x"},
             f"{v1}/requests/{{uuid}}/correction": {"reason": "x"},
             f"{v1}/requests/{{uuid}}/lifting-notice": {"reason": "x"},
+            f"{plan}/approvals": {"digest": "0" * 64},
+            f"{plan}/rejections": {"digest": "0" * 64, "reason": "x"},
             f"{v1}/gate/decisions/{{uuid}}/filter": {"scheme": "email", "identifiers": ["a@b.c"]},
             f"{v1}/lineage": EVENT, f"{v1}/lineage/batch": [EVENT],
             f"{v1}/lineage/dead-letters/replay": {"ids": [str(uuid4())], "code": "x"},
@@ -172,11 +192,12 @@ class Known:
                 for path in POSTS
                 if path.startswith(f"{v1}/requests/{{uuid}}/")
             },
-            f"{v1}/gate/decisions/{{uuid}}/filter": {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
+            FILTER: {"uuid": made[f"{v1}/gate/decisions"]["uuid"]},
             f"{v1}/notices/{{uuid}}/publish": {"uuid": notice_version},
             f"{v1}/policies/{{key}}/publish": {"key": key},
             f"{v1}/sources/{{source}}/secrets": {"source": signing},
             MEMBERS: {"uuid": made[f"{v1}/datasets"]["uuid"]},
+            f"{v1}/datasets/{{uuid}}/scans": {"uuid": made[f"{v1}/datasets"]["uuid"]},
             f"{v1}/violations/{{uuid}}/assignment": {"uuid": violation},
             f"{v1}/violations/{{uuid}}/resolution": {"uuid": violation},
             f"{v1}/webhooks/{{uuid}}/secret": {"uuid": webhook},
@@ -306,6 +327,9 @@ def test_a_key_without_the_scope_is_refused_everywhere(known, service):
         ("text/csv", b'email\r\n"open\r\n'), ("text/csv", b"email\r\na@b.c,more\r\n"),
         ("text/csv", b"email\r\n\x00\r\n"), ("text/csv", b"\xff\xfe"),
         ("text/csv", b"x" * 200_000), ("text/plain", b"a@b.c\n"),
+        (PARQUET, b"PAR1PAR1"), (PARQUET, b"x" * 200_000),
+        (PARQUET, parquet_of(email=["a@b.c", None])), (PARQUET, parquet_of(email=["no address"])),
+        (PARQUET, parquet_of(other=["a@b.c"])), (PARQUET, parquet_of(email=["a@b.c"])[:-9]),
     ],
 )  # fmt: skip
 def test_a_manifest_with_a_bad_line_is_refused_whole_and_repeats_nothing(known, kind, body):
@@ -322,6 +346,30 @@ def test_a_manifest_of_unknown_length_is_refused(known):
     assert (told(answer, "chunked"), answer.json()["code"]) == (411, "length_required")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (NDJSON, b"secret\n" + b'"a@b.c"\n' * 300_000), (NDJSON, b'"a@b.c"\nnull\n'),
+        (NDJSON, b'"a@b.c"\n"secret"\n'), (NDJSON, b"\xff\n"), (NDJSON, b"[" * 30_000),
+        (NDJSON, b"x" * 200_000), (ARROW, b"secret" * 100_000), (ARROW, b"\xff" * 100_000),
+        (ARROW, b"\xff\xff\xff\xff" + b"\x7f" * 100_000), (ARROW, b"\xff\xff\xff\xff" + bytes(9)),
+        ("text/csv", b"email\r\nsecret\r\n"), ("application/vnd.apache.arrow.file", b"ARROW1"),
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_a_long_list_that_cannot_be_read_is_refused_by_the_gate_and_heard_out(known, kind, body):
+    path = f"{known.address(FILTER)}?scheme=email"
+    headers = {"Authorization": f"Bearer {known.bearer}", "Content-Type": kind}
+    for _ in range(2):  # the connection serves the next question too
+        answer = known.client.post(path, content=body, headers=headers)
+        assert 400 <= told(answer, str(body[:40])) < 500, body[:40]
+        assert "secret" not in answer.text
+    right = known.client.post(
+        path, content=b'"a@b.c"\n', headers=headers | {"Content-Type": NDJSON}
+    )
+    assert (right.status_code, right.text) == (200, "false\n")
+
+
 def test_after_all_that_nothing_is_stuck_and_the_service_wrote_no_traceback(known, service):
     asked = {"namespace": "poison", "name": "out"}
     headers = {"Authorization": f"Bearer {known.bearer}"}
@@ -331,5 +379,6 @@ def test_after_all_that_nothing_is_stuck_and_the_service_wrote_no_traceback(know
             break
         time.sleep(0.1)
     assert pending.json()["pending"] == {"events": 0, "model_versions": 0}
-    assert known.client.get("/healthz").json() == {"database": "answers"}
+    healthy = {"database": "answers", "journal": "replayed"}
+    assert known.client.get("/healthz").json() == healthy
     assert "Traceback" not in service.log.read_text()

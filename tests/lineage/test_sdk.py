@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -21,6 +22,7 @@ from lineage.sdk import Colophon, frames, training
 from lineage.sdk.connection import Connection
 
 ROOT = Path(__file__).parents[2]
+NOISE = {"differential_privacy": {"unit": "person"}}
 PEOPLE = ["ann", "bob", "ann", None, "cy", "bob"]
 ANSWER = {
     "uuid": "01990000-0000-7000-8000-000000000001", "outcome": "permit_with_exclusions",
@@ -28,6 +30,19 @@ ANSWER = {
     "datasets": [{"uuid": str(uuid4()), "namespace": "lake", "name": "loans"}],
     "expires_at": "2026-03-01T13:00:00Z",
 }  # fmt: skip
+
+
+def people_in(request: httpx.Request) -> list[str]:
+    """Return who is asked about, once it is sure that it is asked as the service expects it."""
+    assert request.headers["Content-Type"] == "application/x-ndjson"
+    assert request.headers["Accept"] == "application/octet-stream"
+    return [json.loads(line) for line in request.content.splitlines()]
+
+
+def bits(answers: list[bool], **more) -> httpx.Response:
+    content = np.packbits(answers, bitorder="little").tobytes()
+    headers = {"Colophon-Answers": str(len(answers))} | more
+    return httpx.Response(200, content=content, headers=headers)
 
 
 class Service:
@@ -46,12 +61,18 @@ class Service:
             return self.answers.pop(0)
         if request.url.path == "/api/v1/gate/decisions":
             return httpx.Response(201, json=self.decision)
-        people = json.loads(request.content)["identifiers"]
-        return httpx.Response(200, json={"permitted": [p not in self.refusing for p in people]})
+        if request.url.path == "/api/v1/gate/subjects":
+            person = json.loads(request.content)["identifier"]
+            return httpx.Response(200, json={"permitted": person not in self.refusing})
+        return bits([person not in self.refusing for person in people_in(request)])
 
     @property
     def bodies(self) -> list[dict]:
         return [json.loads(each.content) for each in self.asked]
+
+    @property
+    def lists(self) -> list[list[str]]:
+        return [people_in(each) for each in self.asked]
 
     def colophon(self) -> Colophon:
         transport = httpx.MockTransport(self)
@@ -115,8 +136,8 @@ def test_rows_of_who_said_no_and_of_nobody_are_left_out_of_any_frame(kind):
     rows = service.decision_made().filter(frame, subject="who", scheme="opaque")
     assert type(rows) is type(frame)
     assert numbers(rows) == [0, 2, 4]
-    [body] = service.bodies
-    assert (body["scheme"], sorted(body["identifiers"])) == ("opaque", ["ann", "bob", "cy"])
+    assert [sorted(people) for people in service.lists] == [["ann", "bob", "cy"]]
+    assert str(service.asked[0].url).endswith(f"/{ANSWER['uuid']}/filter?scheme=opaque")
     assert frame.shape == (6, 2)
 
 
@@ -151,22 +172,62 @@ def test_whole_numbers_identify_people_too(frame):
     assert rows.shape == (2, 1)
 
 
-def test_identifiers_go_out_in_bounded_chunks_and_never_into_an_address_or_a_log(caplog):
+def test_identifiers_go_out_in_bounded_chunks_and_never_into_an_address_or_a_log(
+    caplog, monkeypatch
+):
     caplog.set_level(logging.DEBUG)
     service = Service("person-3@example.org")
     people = [f"person-{n}@example.org" for n in range(25_000)]
     frame = pl.DataFrame({"who": people})
     assert service.decision_made().filter(frame, subject="who").height == 24_999
-    assert [len(each["identifiers"]) for each in service.bodies] == [10_000, 10_000, 5_000]
+    assert [len(each) for each in service.lists] == [25_000]
+    monkeypatch.setattr(frames, "CHUNK", 10_000)
+    assert service.decision_made().filter(frame, subject="who").height == 24_999
+    assert [len(each) for each in service.lists] == [10_000, 10_000, 5_000]
     assert "person-" not in " ".join(str(each.url) for each in service.asked)
     assert "person-" not in caplog.text
 
 
 def test_long_identifiers_make_smaller_chunks():
-    chunks = list(frames._chunks(iter([f"{n:0320}" for n in range(5_000)])))
-    assert sum(len(texts) for _, texts in chunks) == 5_000
-    assert max(len(json.dumps(texts)) for _, texts in chunks) < 1024 * 1024
-    assert len(chunks) == 4
+    chunks = list(frames._chunks(iter([f"{n:0320}" for n in range(120_000)])))
+    assert sum(len(texts) for _, texts in chunks) == 120_000
+    assert max(len(json.dumps(texts)) for _, texts in chunks) < 17 * 1024 * 1024
+    assert len(chunks) == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        bits([True, True]),
+        bits([True] * 3, **{"Colophon-Answers": "9"}),
+        bits([True] * 3, **{"Colophon-Answers": "three"}),
+        httpx.Response(200, content=b"\7"),
+    ],
+)
+def test_an_answer_about_another_number_of_people_permits_nothing(answer):
+    gate = Service().decision_made()
+    gate._connection._client = httpx.Client(
+        base_url="http://there", transport=httpx.MockTransport(lambda _: answer)
+    )
+    with pytest.raises(sdk.SdkError):
+        gate.filter(pandas_frame(), subject="who")
+
+
+def test_one_person_can_be_asked_about():
+    service = Service("bob")
+    gate = service.colophon().gate
+    assert gate.may("study", identifier="ann")
+    assert not gate.may(
+        "study", identifier="bob", scheme="card", datasets=[("lake", "loans")], mechanism=NOISE
+    )
+    assert service.bodies == [
+        {"purpose": "study", "scheme": "email", "identifier": "ann"},
+        {
+            "purpose": "study", "scheme": "card", "identifier": "bob", "mechanism": NOISE,
+            "datasets": [{"namespace": "lake", "name": "loans"}],
+        },
+    ]  # fmt: skip
+    assert {str(each.url) for each in service.asked} == {"http://there/api/v1/gate/subjects"}
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,31 @@ def test_a_malformed_identifier_is_refused_without_being_repeated(key, live_serv
     with pytest.raises(sdk.RefusedError, match="Clean the column first") as caught:
         gate.filter(pa.table({"email": [ANN, "secret"]}), subject="email")
     assert "secret" not in str(caught.value)
+
+
+def test_frames_larger_than_one_request_are_filtered_alike_by_every_library(
+    key, live_server, monkeypatch
+):
+    import polars as pl
+    import pyarrow as pa
+
+    monkeypatch.setattr("lineage.sdk.frames.CHUNK", 700)
+    people = [f"stranger-{n}@example.org" for n in range(1_000)]
+    people[5], people[800], people[900] = ANN, BOB, ANN
+    with Colophon(live_server.url, key) as colophon:
+        gate = colophon.gate.decide(datasets=[("lake", "loans")], purpose="suggestions")
+        table = pa.table({"email": [*people, None], "n": range(1_001)})
+        for frame in (table, table.to_pandas(), pl.from_arrow(table)):
+            rows = gate.filter(frame, subject="email")
+            assert type(rows) is type(frame)
+            assert pa.array(rows["n"]).to_pylist() == [5, 900]
+
+
+def test_one_person_is_asked_about(key, live_server):
+    with Colophon(live_server.url, key) as colophon:
+        asked = {"datasets": [("lake", "loans")]}
+        assert colophon.gate.may("suggestions", identifier=ANN, **asked)
+        assert colophon.gate.may("suggestions", identifier=f" {ANN.upper()}")
+        assert not colophon.gate.may("suggestions", identifier=BOB, **asked)
+        with pytest.raises(sdk.RefusedError, match="Clean the column first"):
+            colophon.gate.may("suggestions", identifier="secret")

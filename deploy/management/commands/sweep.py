@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
+from deploy.starting import refuse_unless_ready
 from deploy.sweeper import Sweeper
 from governance.locks import Lock
 
@@ -21,7 +22,8 @@ class Command(BaseCommand):
 
     help = (
         "Finds the work that is due in PostgreSQL and tells the workers, several times a second, "
-        "until it is stopped. A second one waits for the first to end."
+        "until it is stopped. A second one waits for the first to end. Refuses to start, with "
+        "status 78, while the journal holds erasures that the database does not have."
     )
     stopped = False
 
@@ -31,6 +33,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_unless_ready()
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         sweeper = Sweeper()

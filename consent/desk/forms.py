@@ -1,0 +1,63 @@
+"""What operators type and press, parsed."""
+
+from django import forms
+
+from consent.models import ErasureStep
+
+
+class ApprovalForm(forms.Form):
+    """Which plan was read."""
+
+    digest = forms.CharField(max_length=64)
+
+
+class RejectionForm(ApprovalForm):
+    """Which plan was read, and why another is to be made."""
+
+    use_required_attribute = False
+
+    reason = forms.CharField(
+        max_length=2000,
+        label="Why another plan has to be made",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Please say why."},
+    )
+
+
+class SettlementForm(forms.Form):
+    """How a person settles a step, why, and what shows it."""
+
+    use_required_attribute = False  # what is missing is said beside its field
+
+    outcome = forms.ChoiceField(
+        label="What became of it",
+        choices=[
+            (ErasureStep.Outcome.BY_HAND, "Erased by hand"),
+            (ErasureStep.Outcome.EXEMPT, "Kept, because the law says so"),
+        ],
+    )
+    code = forms.SlugField(
+        max_length=100,
+        label="Code",
+        help_text="Goes on record and into the certificate, such as table_dropped or art_17_3_b.",
+    )
+    reason = forms.CharField(
+        max_length=2000,
+        label="Reason",
+        help_text="Please name no person.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    evidence = forms.CharField(
+        max_length=2000,
+        label="Evidence",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="How it was done and looked at again. Stays inside.",
+    )
+    document_sha256 = forms.RegexField(
+        r"^[0-9a-fA-F]{64}$",
+        label="SHA-256 of a document that shows it",
+        required=False,
+        help_text="64 hexadecimal digits. The document stays with you.",
+        error_messages={"invalid": "A SHA-256 is 64 digits from 0 to 9 and a to f."},
+    )

@@ -1,0 +1,60 @@
+"""How pages of the desk are answered: to staff, kept by nobody, and errors as pages."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import cache_control
+
+from governance.errors import ColophonError
+
+ROWS = 25
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def staff(view: View[P]) -> View[P]:
+    """Answer to staff who have signed in; send others to sign in, and refuse who may not."""
+
+    @wraps(view)
+    @cache_control(no_store=True)
+    def answered(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+        if not request.user.is_staff:
+            raise PermissionDenied
+        try:
+            return view(request, *args, **kwargs)
+        except ColophonError as error:
+            if error.status == 404:
+                return render(request, "404.html", status=404)
+            return shown(request, "refused", {"error": error}, status=error.status)
+
+    return answered
+
+
+def shown(
+    request: HttpRequest, name: str, context: dict[str, Any] | None = None, status: int = 200
+) -> HttpResponse:
+    """Render a page of the desk."""
+    return render(request, f"desk/{name}.html", context, status=status)
+
+
+def who(request: HttpRequest) -> str:
+    """Return the name under which somebody of the staff decides: it says nothing outside."""
+    return f"staff:{request.user.pk}"
+
+
+def part(
+    request: HttpRequest, rows: "QuerySet[Any] | Sequence[Any]", name: str = "page"
+) -> Page[Any]:
+    """Return the page of a list that is asked for; one that is none is the first or the last."""
+    return Paginator(rows, ROWS).get_page(request.GET.get(name))

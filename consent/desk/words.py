@@ -1,0 +1,173 @@
+"""What the service's own terms are called in front of operators. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from consent.models import ErasureStep
+from consent.selectors.plans import LeftAlone
+from consent.selectors.queues import StepQueue
+from consent.selectors.requests import RequestState
+from lineage.selectors.transparency import Certainty
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word, and the sentence that explains it."""
+
+    word: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What stands in the way of a step, and what to do next."""
+
+    what: str
+    next: str
+
+
+GROUP: Final = {
+    "requests": "Requests", "steps": "Steps", "dry_runs": "Followed up", "webhooks": "Followed up",
+    "remediations": "Followed up", "violations": "Followed up", "reappearances": "Followed up",
+}  # fmt: skip
+
+QUEUE: Final = {
+    ("requests", RequestState.RECEIVED): Term(
+        "Identity not confirmed", "Somebody has to say that they are who they say."
+    ),
+    ("requests", RequestState.VERIFIED): Term("Being planned", "The plan follows by itself."),
+    ("requests", RequestState.REVIEW): Term(
+        "Waiting for approval", "A policy asks for people to read the plan first."
+    ),
+    ("requests", RequestState.ERASING): Term("Being erased", "Some data set has no outcome yet."),
+    ("requests", RequestState.VERIFYING): Term(
+        "Erased, models outstanding", "Models or keys are not done."
+    ),
+    ("requests", RequestState.COMPLETED): Term("Complete", "Nothing is outstanding."),
+    ("requests", RequestState.REFUSED): Term("Refused", "With a code."),
+    ("requests", RequestState.JOINED): Term("Joined", "To an earlier request of the person."),
+    ("steps", StepQueue.READY): Term("Ready", "They wait for their turn."),
+    ("steps", StepQueue.RUNNING): Term("Running", "A worker is at them."),
+    ("steps", StepQueue.BLOCKED): Term("Blocked", "Something stands in the way."),
+    ("steps", StepQueue.PERSON): Term(
+        "Waiting for a person", "Of the blocked ones, those that will not pass by themselves."
+    ),
+    ("steps", StepQueue.FAILING): Term(
+        "Failing again and again", "Of the blocked ones, those tried three times or more."
+    ),
+    ("dry_runs", "open"): Term("Data sets being looked at", "For dry runs; nothing is touched."),
+    ("remediations", "open"): Term(
+        "Models to be made good", "They wait for a training without the data."
+    ),
+    ("violations", "open"): Term("Violations", "Trainings that used data without permission."),
+    ("reappearances", "open"): Term("Data that came back", "Of people who were erased."),
+    ("webhooks", "failing"): Term("Messages not delivered", "They are sent again."),
+    ("webhooks", "disabled"): Term("Webhooks switched off", "Nothing is sent to them any more."),
+}
+
+ELSEWHERE: Final = {
+    ("remediations", "open"): "/admin/consent/remediation/?closed_at__isnull=True",
+}
+
+STATE: Final = {
+    each: QUEUE["requests", each].word for each in RequestState
+}  # fmt: skip
+
+CERTAINTY: Final = {
+    Certainty.PROVEN: Term("proven", "a list of the people in it says so"),
+    Certainty.INFERRED: Term("inferred", "it follows from the flows"),
+    Certainty.MASKED: Term("masked", "every column is masked on every way to it"),
+    Certainty.UNKNOWN: Term("unknown", "nobody answers for what it holds"),
+}
+
+LEFT: Final = {
+    LeftAlone.PROVEN_WITHOUT: "A complete list of who is in it now leaves the person out.",
+    LeftAlone.MASKED: "Every column is masked on every way to it, and nothing in it is registered "
+    "as identifying people.",
+    LeftAlone.DERIVED_BEFORE: "It was made before the person's data came back.",
+    LeftAlone.MODEL: "It is a model, not data: its versions are followed below.",
+}
+
+_ADVICE: Final = {
+    "no_storage": Advice(
+        "Nobody has said where the data set lies, or which column names people.",
+        "Register its storage and subject column, or erase by hand and settle it here.",
+    ),
+    "unknown_upstream": Advice(
+        "Data flows on from it, nobody is known to have written it, and nobody has registered it. "
+        "It may hold anybody.",
+        "Find out what it is. Register it, or look, and settle it here.",
+    ),
+    "storage_disabled": Advice("Its storage is switched off.", "Switch it on again."),
+    "person_needed": Advice(
+        "Only a person reaches it.", "Do what the reason says, and settle it here."
+    ),
+    "storage_unreachable": Advice(
+        "The storage does not answer.", "See whether it runs. It is tried again by itself."
+    ),
+    "storage_busy": Advice(
+        "Somebody else holds a lock or is writing.", "It is tried again by itself."
+    ),
+    "storage_read_only": Advice(
+        "We may not write there.", "Let its owner grant it to the service's account, and retry."
+    ),
+    "storage_refused": Advice(
+        "A constraint or a trigger forbids it.",
+        "Other steps may remove what stands in the way. If it stays, ask its owner.",
+    ),
+    "storage_missing": Advice(
+        "The file or table is not there.",
+        "Correct its location, or settle it here if it was dropped.",
+    ),
+    "storage_unreadable": Advice(
+        "It is there, but cannot be understood or rewritten safely.",
+        "See the reason; let its owner mend it, and retry.",
+    ),
+    "storage_kind_unknown": Advice(
+        "This kind of storage has no connector.", "Register it as a kind that has one."
+    ),
+    "location_escapes_storage": Advice(
+        "The location leads out of its storage.", "Correct its location."
+    ),
+    "subject_column_missing": Advice(
+        "The column that names people is not there.", "Correct the subject column, and retry."
+    ),
+    "identifier_missing": Advice(
+        "The person is not known by the kind of identifier that it is written in.",
+        "Add that identifier to the person, or look by hand and settle it here.",
+    ),
+    "rows_remain": Advice(
+        "After erasing, rows were there again.",
+        "See whether a job writes them anew; stop it, and retry.",
+    ),
+    "worker_lost": Advice(
+        "Workers were lost while they looked.", "See their logs, and look again."
+    ),
+}
+_OTHERWISE = Advice("Something there is not as it was registered.", "See the reason.")
+
+_STEP: Final = {
+    ErasureStep.State.READY: "waits for its turn",
+    ErasureStep.State.RUNNING: "is being erased",
+    ErasureStep.State.BLOCKED: "blocked",
+}
+_OUTCOME: Final = {
+    ErasureStep.Outcome.ERASED: "erased, and read back",
+    ErasureStep.Outcome.NOT_FOUND: "looked for, and not there",
+    ErasureStep.Outcome.BY_HAND: "erased by hand",
+    ErasureStep.Outcome.EXEMPT: "kept under an exemption",
+}
+
+
+def advice(code: str) -> Advice:
+    """Return what a code means and what to do next."""
+    return _ADVICE.get(code, _OTHERWISE)
+
+
+def step(found: ErasureStep) -> str:
+    """Say where a step stands."""
+    if found.outcome:
+        return _OUTCOME[ErasureStep.Outcome(found.outcome)]
+    if found.released_at is None:
+        return "waits for approval"
+    return _STEP[ErasureStep.State(found.state)]

@@ -1,0 +1,134 @@
+"""Everything that is on record about one person: what Art. 15 GDPR says they may know.
+
+It is made of what the portal shows, so that a copy and a page never disagree. Rows themselves are
+not in it: they lie in storages that this service can search and erase from, and not copy.
+"""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from consent.models import AccessPackage, Manifest, RequestKind, RightsRequest, Subject
+from consent.selectors import portal, receipts, subjects
+from consent.selectors.persons import rows_of
+from consent.selectors.portal import Holding, ModelUse, Position
+from governance.models import Dataset
+from governance.policy_rules import demands_of_published
+from governance.selectors.rules import policies_in_force
+
+FORMAT = "colophon-access-1"
+KINDS = (RequestKind.ACCESS, RequestKind.PORTABILITY)
+MOST_SOURCES = 20
+
+
+def to_prepare() -> "QuerySet[RightsRequest]":
+    """Return the requests that wait for a copy, those due first at the front."""
+    waiting = RightsRequest.objects.filter(
+        kind__in=KINDS, verified_at__isnull=False, answered_at=None, refused_at=None,
+        duplicate_of=None, subject__erased_at=None,
+    )  # fmt: skip
+    return waiting.order_by("due_at", "pk")
+
+
+def expired(at: datetime) -> "QuerySet[AccessPackage]":
+    """Return the copies whose content has to go."""
+    return AccessPackage.objects.filter(content_sealed__isnull=False, expires_at__lte=at)
+
+
+def package_of(subject: Subject, request: RightsRequest) -> AccessPackage | None:
+    """Return a person's own copy, if one was made for the request; nobody else's, ever."""
+    return AccessPackage.objects.filter(
+        request=request, request__subject__in=rows_of(subject)
+    ).first()
+
+
+def provided_by(subject: Subject, at: datetime) -> dict[str, Any]:
+    """Return what a person gave, to take elsewhere (Art. 20): who they are, and where it went.
+
+    What they decided comes beside it, with receipts. Raises `SubjectErasedError` and
+    `SubjectUnregisteredError`.
+    """
+    named = [
+        {"scheme": scheme, "value": value} for scheme, value in subjects.clear_identifiers(subject)
+    ]
+    return {
+        "format": FORMAT,
+        "as_of": at,
+        "controller": asdict(receipts.controller()),
+        "person": {"subject": str(subject.uuid), "identifiers": named},
+        "datasets": [_holding(each) for each in portal.holdings(subject)],
+    }
+
+
+def known_of(subject: Subject, at: datetime) -> dict[str, Any]:
+    """Return all that is known of a person, with sources, purposes, models and requests.
+
+    Raises `SubjectErasedError` and `SubjectUnregisteredError`.
+    """
+    return {
+        **provided_by(subject, at),
+        "models": [_use(each) for each in portal.model_uses(subject)],
+        "purposes": [_position(each) for each in portal.positions(subject, at)],
+        "policies": [
+            {
+                "policy": version.policy.key, "version": version.number, "title": version.title,
+                "asks": [
+                    line for each in demands_of_published(version.rules)
+                    for line in each.sentences()
+                ],
+            }
+            for version in policies_in_force(at)
+        ],
+        "requests": [
+            {
+                "request": str(each.request.uuid), "kind": each.request.kind,
+                "state": str(each.state), "received_at": each.request.received_at,
+                "completed_at": each.completed_at,
+            }
+            for each in portal.requests_of(subject)
+        ],
+    }  # fmt: skip
+
+
+def _holding(held: Holding) -> dict[str, Any]:
+    dataset = held.dataset
+    return {
+        "namespace": dataset.namespace, "name": dataset.name, "description": dataset.description,
+        "categories": list(dataset.categories), "since": held.since, "until": held.until,
+        "storage": dataset.storage.name if dataset.storage else None,
+        "known_from": _sources(dataset),
+    }  # fmt: skip
+
+
+def _sources(dataset: Dataset) -> list[dict[str, Any]]:
+    """Return who told that people are in a data set, the latest first (Art. 15(1)(g))."""
+    told = Manifest.objects.filter(dataset=dataset).select_related("received_from")
+    return [
+        {
+            "list_received_at": each.received_at,
+            "from": each.received_from.name if each.received_from else "this service",
+        }
+        for each in told.order_by("-received_at", "-pk")[:MOST_SOURCES]
+    ]
+
+
+def _use(told: ModelUse) -> dict[str, Any]:
+    made = told.use.model_version
+    return {
+        "namespace": made.model.dataset.namespace, "name": made.model.dataset.name,
+        "version": made.version.declared, "trained_at": made.version.complete_at,
+        "training": told.state.name.lower(), "certainty": str(told.use.certainty),
+        "way": [step.name for step in told.way],
+    }  # fmt: skip
+
+
+def _position(position: Position) -> dict[str, Any]:
+    purpose, decision = position.purpose, position.decision
+    return {
+        "purpose": purpose.key, "title": purpose.title, "dpv": purpose.dpv_iri,
+        "legal_basis": purpose.legal_basis, "standing": str(position.standing),
+        "permitted": position.permitted,
+        "decided_at": decision.decided_at if decision else None,
+    }  # fmt: skip

@@ -1,0 +1,175 @@
+"""Erased people whose data came back: their erasure is opened again, by itself.
+
+An erased person has no row that may be named, so there is a new one that nobody knows by any
+identifier: erased from the start, so the gate leaves it out at every instant, and without a key.
+It is in the data sets that the person has come back to, so that planning, tracing and erasing go
+as they do for everybody. What to look for stands on the tombstones, which a `Revival` leads to
+while there is something left to erase.
+"""
+
+from collections.abc import Collection, Sequence
+from uuid import uuid4
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Coalesce, Now
+from pyroaring import BitMap
+
+from consent.models import (
+    ErasureStep,
+    Reappearance,
+    RequestKind,
+    Revival,
+    RightsRequest,
+    Subject,
+    Tombstone,
+)
+from consent.selectors import membership
+from consent.selectors.subjects import stands_in
+from consent.services import planning, stays
+from consent.services.claims import Batch
+from consent.services.requests import open_automatic, record
+from consent.services.subjects import hold_people
+from governance.models import Dataset
+
+ATTEMPTS = 3
+
+
+@transaction.atomic
+def reopen(*, tombstone_id: int) -> RightsRequest | None:
+    """See to the data that came back of one erased person; return the erasure that now does.
+
+    It is one for all data sets, and the one that is under way unless that has looked there
+    already; nothing if nothing waits. Who registered again by their own wish is not erased again.
+    """
+    hold_people(shared=True)
+    for attempt in range(ATTEMPTS):
+        try:
+            with transaction.atomic():
+                return _reopen(tombstone_id)
+        except (IntegrityError, Revival.DoesNotExist):
+            # Another worker revived or forgot the same person between our reading and writing.
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def look_for(batch: Batch) -> None:
+    """Note that the reading begins: a list that names the people after this is another matter."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK_FOR, [list(batch.tokens)])
+
+
+def end(batch: Batch) -> None:
+    """End the reappearances that were read back, and leave the others to the next erasure."""
+    with connection.cursor() as cursor:
+        cursor.execute(_END, [list(batch.tokens)])
+
+
+def has_more_to_erase(request: RightsRequest) -> bool:
+    """Add what was derived of the data since the plan was made; say whether there is any."""
+    return stands_in(request.subject) and planning.extend(request=request) > 0
+
+
+def let_go(subject: Subject) -> None:
+    """Let nothing lead from a tombstone to the person any more: there is nothing left to erase."""
+    mine = Reappearance.objects.filter(request__subject=subject)
+    mine.update(ended_at=Coalesce("ended_at", Now()), request=None, looked_for_at=None)
+    Revival.objects.filter(subject=subject).delete()
+
+
+def revive(subject: Subject, tombstones: Collection[Tombstone]) -> None:
+    """Look for an erased person by some tombstones; who was looked for by them is superseded.
+
+    The caller holds people alone.
+    """
+    found = Revival.objects.filter(tombstone__in=tombstones, superseded=False)
+    found.update(superseded=True)
+    Revival.objects.bulk_create(Revival(subject=subject, tombstone=each) for each in tombstones)
+
+
+def _reopen(tombstone_id: int) -> RightsRequest | None:
+    waiting = membership.to_reopen().filter(tombstone_id=tombstone_id)
+    asked = list(waiting.values_list("dataset_id", flat=True))
+    if not asked:
+        return None
+    subject = _revived(Tombstone.objects.get(pk=tombstone_id))
+    # All data sets before any row that they share, in one order, as whoever takes a list does.
+    locked = Dataset.objects.select_for_update(no_key=True).filter(pk__in=asked).order_by("pk")
+    there = [dataset.pk for dataset in locked]
+    found = waiting.filter(dataset_id__in=there).select_related("manifest__version", "dataset")
+    came_back = list(found)
+    if not came_back:
+        return None
+    request = _under_way(subject)
+    if request is not None and _has_looked(request, there):
+        request, subject = None, _revived(Tombstone.objects.get(pk=tombstone_id), anew=True)
+    request = request or open_automatic(subject=subject, key=uuid4())
+    _see_to(request, came_back)
+    return request
+
+
+def _revived(stone: Tombstone, *, anew: bool = False) -> Subject:
+    """Return who stands for the person, made now if nobody does or another has to, and hold them.
+
+    Of two that revive the same person at once the constraint lets one; the other begins again.
+    """
+    now = Revival.objects.filter(tombstone=stone, superseded=False)
+    if anew or not now.exists():
+        made = Subject.objects.create(erased_at=stone.erased_at, erased_schemes=[stone.scheme])
+        if anew:
+            now.update(superseded=True)  # the row is held since it was returned
+        Revival.objects.create(subject=made, tombstone=stone)
+    return now.select_for_update(of=["self"]).select_related("subject").get().subject
+
+
+def _under_way(subject: Subject) -> RightsRequest | None:
+    """Return the erasure that is under way, if there is one; nobody plans it meanwhile."""
+    open_now = RightsRequest.objects.filter(
+        subject=subject, kind=RequestKind.ERASURE, forgotten_at=None, refused_at=None
+    )
+    return open_now.select_for_update().first()
+
+
+def _has_looked(request: RightsRequest, datasets: Collection[int]) -> bool:
+    """Say whether an erasure is done with any of the data sets: it will not look there again.
+
+    What lawfully stays has been looked at for good.
+    """
+    done = request.steps.filter(dataset__in=datasets, state=ErasureStep.State.DONE)
+    return done.exclude(outcome=ErasureStep.Outcome.EXEMPT).exists()
+
+
+def _see_to(request: RightsRequest, came_back: Sequence[Reappearance]) -> None:
+    for each in came_back:
+        stays.begin(
+            dataset_id=each.dataset_id,
+            people=BitMap([request.subject_id]),
+            version=each.manifest.version,
+        )
+    Reappearance.objects.filter(pk__in=[each.pk for each in came_back]).update(request=request)
+    if request.planned_at is not None:
+        planning.extend(request=request)
+    record(
+        request, "erasure.reopened",
+        {
+            "manifests": sorted({str(each.manifest.uuid) for each in came_back}),
+            "datasets": sorted({str(each.dataset.uuid) for each in came_back}),
+        },
+    )  # fmt: skip
+
+
+_LOOK_FOR = """
+    UPDATE consent_reappearance r SET looked_for_at = clock_timestamp()
+      FROM consent_erasurestep s
+     WHERE s.id = ANY(%s) AND r.request_id = s.request_id AND r.dataset_id = s.dataset_id
+       AND r.ended_at IS NULL
+"""
+
+_END = """
+    UPDATE consent_reappearance r
+       SET ended_at = CASE WHEN r.looked_for_at IS NOT NULL THEN clock_timestamp() END,
+           request_id = CASE WHEN r.looked_for_at IS NOT NULL THEN r.request_id END
+      FROM consent_erasurestep s
+     WHERE s.id = ANY(%s) AND r.request_id = s.request_id AND r.dataset_id = s.dataset_id
+       AND r.ended_at IS NULL
+"""
