@@ -132,6 +132,7 @@ SPECTACULAR_SETTINGS = {
         "RequestState": [
             "received",
             "verified",
+            "review",
             "refused",
             "erasing",
             "verifying",

@@ -176,14 +176,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="subjectmerge",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("undone_at", None)),
-                fields=("one", "other"),
-                name="consent_merge_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="subjectmerge",
             constraint=models.CheckConstraint(
                 condition=models.Q(("one__lt", models.F("other"))),
                 name="consent_merge_of_two_in_order",

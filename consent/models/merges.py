@@ -15,8 +15,8 @@ class SubjectMerge(models.Model):
     A person is all rows that merges join which are not undone, directly or over other rows. None
     joins what is joined already, so undoing one parts exactly what it joined. What was bound to a
     row stays with it: there is nothing to move back. ``one`` is the row with the smaller key;
-    reasons are sealed under its person's key, because people write names there. Only undoing
-    changes a merge, and only once: triggers refuse anything else, and to join the erased.
+    reasons are sealed under its person's key, because people write names there. Triggers refuse to
+    join whoever is one person already or was erased, and any change but to undo a merge once.
     """
 
     uuid = public_id()
@@ -33,9 +33,6 @@ class SubjectMerge(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["idempotency_key"], name="consent_merge_key_once"),
-            models.UniqueConstraint(
-                fields=["one", "other"], condition=Q(undone_at=None), name="consent_merge_once"
-            ),
             models.CheckConstraint(
                 condition=Q(one__lt=F("other")), name="consent_merge_of_two_in_order"
             ),

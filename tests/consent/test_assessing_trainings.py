@@ -1,21 +1,24 @@
 """Every training is concluded about, by what was in force when it read."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from consent.models import AssessmentDue, Unweighed, UseAssessment, Violation
+from consent.models import AssessmentDue, SubjectMerge, Unweighed, UseAssessment, Violation
+from consent.rules import DecisionKind
 from consent.selectors import assessments, tracing, uses
 from consent.selectors.persons import rows_of
 from consent.selectors.subjects import by_identifier
-from consent.services import assessing, subjects
+from consent.services import assessing, decisions, merging, subjects
 from governance.models import Dataset
+from governance.selectors import rules
 from lineage.models import ModelVersion, Run
 from lineage.selectors import versions
-from tests.factories.consent import take, version_after
-from tests.factories.events import dataset, event, run
+from tests.factories.consent import registered, take, version_after
+from tests.factories.events import at, dataset, event, run
 from tests.factories.training import (
     ANN,
     BOB,
@@ -235,3 +238,78 @@ def test_a_person_who_was_erased_since_had_permitted_it(loans):
     subjects.forget(subject=by_identifier("email", ANN))
     assert concluded() == [("compliant", [], 0)]
     assert assessments.affected(assessments.counting(), at=timezone.now() + timedelta(1)) != set()
+
+
+def joined(*known_by: tuple[str, str]) -> SubjectMerge:
+    one, other = (registered(each) for each in known_by)
+    said = {"subject": one, "other": other, "key": uuid4(), "reason": "one household"}
+    return merging.merge(**said).merge
+
+
+def test_a_merge_makes_a_no_count_for_what_was_used_under_the_other_name_until_it_is_undone(loans):
+    train(facet(ask(loans)))
+    assert concluded() == [("compliant", [], 0)]
+    merge = joined(("email", ANN), ("email", BOB))
+    assert concluded() == [("violation", ["used_without_permission"], 1)]
+    assert open_violations() == 1
+    merging.undo(merge=merge, reason="two after all")
+    assert concluded() == [("compliant", [], 0)]
+    assert open_violations() == 0
+    assert UseAssessment.objects.count() == 3
+
+
+def test_a_person_in_two_rows_is_counted_once(loans):
+    train(facet())
+    says(ANN, "withdrawn", -100)
+    assert concluded() == [("violation", ["used_without_permission"], 2)]
+    joined(("email", ANN), ("email", BOB))
+    assert concluded() == [("violation", ["used_without_permission"], 1)]
+
+
+def test_a_merge_of_people_of_whom_nothing_was_used_assesses_nothing(loans):
+    train(facet())
+    concluded()
+    joined(("email", "cy@example.org"), ("card", "C-3"))
+    assert assessing.weigh() == 1
+    assert not AssessmentDue.objects.exists()
+
+
+@pytest.mark.parametrize("listed", [(), ("A-1",)])
+def test_a_list_by_another_name_leaves_out_whoever_is_known_by_both_names(loans, listed):
+    clean = dataset("clean", lifecycle="OVERWRITE")
+    learn(run("filter", -20, -10, reads=["loans"], writes=[clean]))
+    train(facet(), reads=["clean"])
+    take(Dataset.objects.get(name="clean"), listed, mode="replace", scheme="card")
+    ann, bob = by_identifier("email", ANN), by_identifier("email", BOB)
+
+    def used() -> tuple[bool, bool]:
+        concluded()
+        return bool(uses.models_of(ann)), bool(uses.models_of(bob))
+
+    assert used() == (True, True), "nobody is known by a card"
+    first = joined(("email", ANN), ("card", "A-1"))
+    assert used() == ("A-1" in listed, True)
+    second = joined(("email", BOB), ("card", "B-2"))
+    assert used() == ("A-1" in listed, "B-2" in listed)
+    third = joined(("card", "A-1"), ("card", "B-2"))
+    assert used() == (bool(listed), bool(listed))
+    for merge in (first, second, third):
+        merging.undo(merge=merge, reason="two after all")
+    assert used() == (True, True)
+
+
+def test_of_two_rows_the_gate_left_out_one_and_the_other_is_still_in_the_model(loans):
+    take(loans, ["A-1"], scheme="card")
+    decisions.record(
+        subject=registered(("card", "A-1")), purpose=rules.purpose("study"), key=uuid4(),
+        kind=DecisionKind.GIVEN, decided_at=at(-600),
+    )  # fmt: skip
+    train(facet(ask(loans)))
+    merge = joined(("email", BOB), ("card", "A-1"))
+    bob = by_identifier("email", BOB)
+    concluded()
+    [use] = uses.models_of(bob)
+    assert use.certainty == "proven"
+    merging.undo(merge=merge, reason="two after all")
+    concluded()
+    assert uses.models_of(bob) == []

@@ -1,12 +1,14 @@
 """The database itself refuses conclusions and violations that cannot be."""
 
+from uuid import uuid4
+
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from consent.models import Unweighed, UseAssessment, Violation
-from consent.services import assessing
-from tests.factories.consent import ConsentDecisionFactory
+from consent.services import assessing, merging
+from tests.factories.consent import ConsentDecisionFactory, registered
 from tests.factories.training import ANN, facet, loans_of, study, train
 
 pytestmark = pytest.mark.django_db
@@ -74,3 +76,7 @@ def test_what_is_to_be_weighed_is_one_thing():
     with refused("consent_unweighed_is_one_thing"), transaction.atomic():
         Unweighed.objects.create()
     assert Unweighed.objects.create(decision=ConsentDecisionFactory()).manifest is None
+    merge = merging.merge(subject=registered(), other=registered(), key=uuid4(), reason="r").merge
+    assert Unweighed.objects.get(merge=merge).decision is None
+    with refused("consent_unweighed_is_one_thing"), transaction.atomic():
+        Unweighed.objects.create(decision=ConsentDecisionFactory(), merge=merge)

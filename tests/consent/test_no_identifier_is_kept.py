@@ -74,6 +74,11 @@ def the_story(post) -> list:
     people = {"scheme": "email", "identifiers": [ada, bob]}
     filtered = post(f"gate/decisions/{asked['uuid']}/filter", people)
     assert filtered.json() == {"permitted": [True, False]}
+    long = f"gate/decisions/{asked['uuid']}/filter?scheme=email"
+    lines = f'"{ada}"\n"{bob}"\n'.encode()
+    assert post(long, lines, "application/x-ndjson").content == b"true\nfalse\n"
+    alone = {"purpose": "training", "scheme": "email", "identifier": ada}
+    assert post("gate/subjects", alone).json() == {"permitted": True}
     return [
         post(members, f"email\n{ada} {bob}\n".encode(), "text/csv"),
         post(members, f'{{"id": "{ada}"'.encode(), "application/x-ndjson"),
@@ -82,6 +87,8 @@ def the_story(post) -> list:
         post("subjects", {"identifiers": [{"scheme": "email", "value": {"x": ada}}]}),
         post("subjects/lookup", {"scheme": "email", "value": f"{ada}@"}),
         post(f"gate/decisions/{asked['uuid']}/filter", people | {"scheme": [ada]}),
+        post(long, lines + f'"{ada} {bob}"'.encode(), "application/x-ndjson"),
+        post("gate/subjects", alone | {"identifier": f"{ada}@"}),
         post(f"subjects/{person}/decisions", decision | {"kind": "refused"}, **key),
     ]
 
@@ -89,7 +96,7 @@ def the_story(post) -> list:
 def test_no_identifier_is_readable_in_the_database_a_log_or_a_refusal(post, caplog):
     caplog.set_level(logging.DEBUG)
     refusals = the_story(post)
-    assert [each.status_code for each in refusals] == [400] * 7 + [409]
+    assert [each.status_code for each in refusals] == [400] * 9 + [409]
     for refused in refusals:
         assert traces(refused.content.decode()) == []
     stored = everything_stored()

@@ -1,13 +1,14 @@
 """Whatever people say, in whatever order it comes in: no permitted use contradicts their last word.
 
 A machine lets three people say everything that can be said, dated back, running out, said twice,
-on a purpose and on a wider one, while trainings ask the gate and read, or read without asking.
-After each step every answer and every conclusion is compared with what plain lists of what was
-said amount to.
+on a purpose and on a wider one, while trainings ask the gate and read, or read without asking, and
+while some of the three turn out to be one person, or not to be. After each step every answer and
+every conclusion is compared with what plain lists of what was said amount to.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import combinations
 from uuid import uuid4
 
 import pytest
@@ -15,14 +16,21 @@ from django.db import transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from consent.models import ConsentDecision
+from consent.models import ConsentDecision, SubjectMerge
 from consent.rules import DecisionKind, DecisionSource, Standing, standing_within
 from consent.selectors import assessments
 from consent.selectors import gate as selectors
+from consent.selectors.decisions import excluded_from
 from consent.selectors.subjects import by_identifier
-from consent.services import assessing, decisions, gate, standings
+from consent.services import assessing, decisions, gate, merging, standings
 from governance.models import Purpose
 from lineage.models import Run
 from tests.factories.consent import registered
@@ -31,6 +39,7 @@ from tests.factories.governance import PurposeFactory
 from tests.factories.training import MODEL, facet, learn, loans_of
 
 WHO = ["ann@example.org", "bob@example.org", "cy@example.org"]
+MOST_TRAININGS = 3  # each is concluded about again after each step
 KINDS = st.sampled_from(DecisionKind)
 
 
@@ -67,6 +76,7 @@ class Consent(RuleBasedStateMachine):
         self.now = timezone.now() - timedelta(days=200)
         self.said: dict[tuple[str, int], list[Said]] = {}
         self.trainings: dict[str, Training] = {}
+        self.merges: dict[tuple[str, str], SubjectMerge] = {}
         for who in WHO:
             self.say(who=who, level=0, kind=DecisionKind.GIVEN, ago=0, lasts=None, twice=False)
 
@@ -74,8 +84,20 @@ class Consent(RuleBasedStateMachine):
         transaction.set_rollback(True)
         self.undo.__exit__(None, None, None)
 
+    def person(self, who: str) -> frozenset[str]:
+        """Everybody who is one person with somebody."""
+        found = {who}
+        while more := {each for pair in self.merges if found & {*pair} for each in pair} - found:
+            found |= more
+        return frozenset(found)
+
+    def people(self, who: set[str]) -> int:
+        return len({self.person(each) for each in who})
+
     def allowed(self, who: str, at: datetime) -> bool:
-        levels = [self.said.get((who, level), []) for level in (0, 1)]
+        same = self.person(who)
+        levels = [[said for each in same for said in self.said.get((each, level), [])]
+                  for level in (0, 1)]  # fmt: skip
         return standing_within(levels, at) is Standing.GIVEN
 
     @rule(
@@ -102,15 +124,26 @@ class Consent(RuleBasedStateMachine):
             source=DecisionSource.SIGNAL,
         )  # fmt: skip
 
-    @rule(hours=st.integers(1, 40))
-    def wait(self, hours) -> None:
+    @rule(pair=st.sampled_from(list(combinations(WHO, 2))))
+    def turn_out_to_be_one_person_or_two(self, pair) -> None:
+        one, other = (by_identifier("email", who) for who in pair)
+        said = {"subject": one, "other": other, "key": uuid4(), "reason": "they share a card"}
+        if pair in self.merges:
+            merging.undo(merge=self.merges.pop(pair), reason="the card was sold")
+        elif pair[1] in self.person(pair[0]):
+            with pytest.raises(merging.AlreadyOnePersonError):
+                merging.merge(**said)
+        else:
+            self.merges[pair] = merging.merge(**said).merge
+
+    @rule(hours=st.integers(1, 40), gathered=st.booleans())
+    def wait(self, hours, gathered) -> None:
         self.now += timedelta(hours=hours)
+        if gathered:
+            standings.fold()
 
-    @rule()
-    def gather(self) -> None:
-        standings.fold()
-
-    @rule(leaning=st.booleans())
+    @precondition(lambda self: len(self.trainings) < MOST_TRAININGS)
+    @rule(leaning=st.sampled_from([True, True, False]))
     def train(self, leaning) -> None:
         self.now += timedelta(hours=2)
         name = f"run-{len(self.trainings)}"
@@ -120,6 +153,8 @@ class Consent(RuleBasedStateMachine):
         )
         may = selectors.permitted(decision=decision, scheme="email", values=WHO, at=asked)
         assert may == [self.allowed(who, asked) for who in WHO]
+        left_out = {who for who, ok in zip(WHO, may, strict=True) if not ok}
+        assert decision.excluded_count == self.people(left_out)
         leaned = leaning and any(may)
         at = asked if leaned else self.now
         used = {who for who, ok in zip(WHO, may, strict=True) if ok} if leaned else set(WHO)
@@ -143,8 +178,14 @@ class Consent(RuleBasedStateMachine):
             wronged = {who for who in told.used if not self.allowed(who, told.asked_at)}
             concluded = found[trained.uuid]
             assert (concluded.verdict, concluded.without_permission) == (
-                ("violation", len(wronged)) if wronged else ("compliant", 0)
+                ("violation", self.people(wronged)) if wronged else ("compliant", 0)
             )
+
+    @invariant()
+    def what_is_gathered_says_the_same_at_once(self) -> None:
+        rows, now = {by_identifier("email", who).pk: who for who in WHO}, timezone.now()
+        left_out = excluded_from(rows, self.purposes[0], now)
+        assert {rows[row] for row in left_out} == {who for who in WHO if not self.allowed(who, now)}
 
     @invariant()
     def nothing_is_recorded_twice(self) -> None:
@@ -156,7 +197,7 @@ def test_no_permitted_use_contradicts_anybodys_last_word_at_the_time():
     run_state_machine_as_test(
         Consent,
         settings=settings(
-            max_examples=30, stateful_step_count=12, deadline=None,
+            max_examples=14, stateful_step_count=12, deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

@@ -292,9 +292,15 @@ def test_a_broken_body_is_refused_by_line_and_repeats_nothing(asking):
         assert "secret" not in answer.text
 
 
-def test_a_refusal_reaches_who_is_still_sending(asking):
-    answer = asking.post(NDJSON, b"secret\n" + lines_of(["ada"] * 1_000_000))
+def test_a_refused_body_is_read_to_its_end_so_that_the_refusal_is_heard(asking, client):
+    body = io.BytesIO(b"secret\n" + lines_of(["ada"] * 500_000))
+    answer = client.generic(
+        "POST", f"/api/v1/gate/decisions/{asking.decision.uuid}/filter?scheme=opaque",
+        headers={"Authorization": f"Bearer {asking.bearer}"}, CONTENT_TYPE=NDJSON,
+        **{"wsgi.input": body, "CONTENT_LENGTH": str(len(body.getvalue()))},
+    )  # fmt: skip
     assert (answer.status_code, answer.json()["line"]) == (400, 1)
+    assert body.read() == b""
 
 
 def test_a_body_of_unknown_length_is_refused(asking):
@@ -336,7 +342,7 @@ def test_batches_and_dictionaries_are_bounded_before_they_are_read(monkeypatch):
         arrow_rows(texts)
     column = pa.chunked_array([pa.array([f"{n}" * 100]).dictionary_encode() for n in range(9)])
     coded = stream_of(pa.table({"id": column}))
-    assert len(arrow_rows(coded)) == 9
+    assert arrow_rows(coded) == [f"{n}" * 100 for n in range(9)]
     monkeypatch.setattr(arrow_streams, "DICTIONARY_BYTES", 1000)
     with pytest.raises(BodyTooLargeError, match="write plain columns"):
         arrow_rows(coded)
@@ -353,6 +359,25 @@ def test_texts_that_share_their_bytes_cannot_become_more_than_was_sent(monkeypat
     monkeypatch.setattr(arrow_streams, "MESSAGE_BYTES", 5000)
     with pytest.raises(BodyTooLargeError, match="shows more than"):
         arrow_rows(body)
+
+
+def test_a_compressed_dictionary_is_refused_also_where_the_rows_are_not():
+    plain, compressed = (
+        list(pa.ipc.MessageReader.open_stream(stream_of(CODED, compression=how)))
+        for how in (None, "zstd")
+    )
+    assert [each.type for each in plain] == ["schema", "dictionary", "record batch"]
+    schema, dictionary, rows = (each.serialize().to_pybytes() for each in plain)
+    assert arrow_rows(schema + dictionary + rows) == ["secret"]
+    with pytest.raises(StreamMalformedError, match="are compressed"):
+        arrow_rows(schema + compressed[1].serialize().to_pybytes() + rows)
+
+
+def test_texts_that_end_before_they_begin_are_refused():
+    honest = stream_of(pa.table({"id": ["abc", "def", "ghi"]}))
+    offsets, wrong = (np.array(each, np.int32).tobytes() for each in ([0, 3, 6, 9], [0, 9, 6, 9]))
+    with pytest.raises(StreamMalformedError):
+        arrow_rows(damaged(honest, offsets, wrong))
 
 
 def test_a_row_cannot_point_outside_of_its_dictionary():

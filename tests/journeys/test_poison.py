@@ -152,6 +152,13 @@ class Known:
         }  # fmt: skip
         made = {path: self.make(path, body) for path, body in self.right.items()}
         subject = made[f"{v1}/subjects"]["uuid"]
+        other = {"scheme": "email", "value": f"{key}@example.com"}
+        other = self.make(f"{v1}/subjects", {"identifiers": [other]})["uuid"]
+        place = f"{v1}/subjects/{{uuid}}/merges"
+        self.places |= {place: {"uuid": subject}}
+        self.right |= {place: {"other": other, "reason": "x"}}
+        self.right |= {f"{place}/{{merge}}/undo": {"reason": "x"}}
+        undone = {"uuid": subject, "merge": self.make(place, self.right[place])["uuid"]}
         decision = {"purpose": key, "kind": "given", "decided_at": datetime.now(UTC).isoformat(),
                     "valid_until": None, "notice_version": None, "source": "person"}  # fmt: skip
         request = {"subject": subject, "kind": "objection", "identity_verified": False,
@@ -185,7 +192,8 @@ class Known:
         asked = self.make(f"{v1}/requests", wrong)["id"]
         webhook = self.make(f"{v1}/webhooks", self.right[f"{v1}/webhooks"])["uuid"]
         violation = self.violation()
-        self.places = {
+        self.places |= {
+            f"{place}/{{merge}}/undo": undone,
             f"{v1}/subjects/{{uuid}}/decisions": {"uuid": subject},
             **{
                 path: {"uuid": asked}
