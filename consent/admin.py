@@ -102,3 +102,29 @@ class RemediationAdmin(ReadOnly):
     list_display = ("uuid", "request", "model_version", "outcome", "opened_at", "closed_at")
     list_filter = ("outcome",)
     list_select_related = ("request", "model_version")
+
+
+@admin.register(models.RemediationMeasure)
+class RemediationMeasureAdmin(ReadOnly):
+    """What was done about model versions."""
+
+    list_display = ("uuid", "remediation", "kind", "by", "taken_at", "ends_at", "lapsed_code")
+    list_filter = ("kind",)
+    list_select_related = ("remediation", "by")
+
+
+@admin.register(models.Recipient)
+class RecipientAdmin(ReadOnly):
+    """Who received data or models; not their address."""
+
+    list_display = ("name", "host", "scheme", "created_at", "ended_at")
+    exclude = ("url_sealed",)
+
+
+@admin.register(models.RecipientNotice)
+class RecipientNoticeAdmin(ReadOnly):
+    """What recipients are told of requests."""
+
+    list_display = ("uuid", "request", "recipient", "attempt", "last_code", "delivered_at")
+    list_filter = ("last_code",)
+    list_select_related = ("request", "recipient")

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from celery import shared_task
 
 from consent.journal import JournalDamagedError, JournalUnavailableError
+from consent.selectors import requests
 from consent.services import (
     assessing,
     clock,
     erasing,
+    escalating,
     forgetting,
     letters,
     looking,
+    notifying,
     packages,
     planning,
     reappearances,
@@ -146,6 +149,21 @@ def fold() -> int:
         if not step:
             break
         done += step
+    return done
+
+
+@shared_task(name="consent.tell")
+def tell(notice_id: int) -> bool:
+    """Tell a recipient of a request, if that is due and nobody else is at it."""
+    return notifying.deliver(notice_id=notice_id)
+
+
+@shared_task(name="consent.watch")
+def watch() -> int:
+    """Tell of what is late, and look at models that were made of affected ones since."""
+    done = escalating.escalate(limit=STEP)
+    for pk in requests.passed_on().values_list("pk", flat=True)[:STEP]:
+        done += remediation.observe(request_id=pk)
     return done
 
 

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
-from consent.selectors import access, identifier_keys, planned, requests, scans
+from consent.selectors import access, identifier_keys, planned, recipients, requests, scans
 from consent.selectors.letters import to_send
 from consent.selectors.membership import to_reopen
 from consent.selectors.request_lists import to_remind
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 NUDGE_SECONDS = 1.0
 STEP_NUDGE_SECONDS = 5.0
 ASSESS_SECONDS = 2.0
+WATCH_SECONDS = 60.0
 ALONE_AFTER_SECONDS = 30.0
 STEP = 200
 SIGN_SECONDS = 10.0
@@ -47,6 +48,7 @@ _PAUSES = {
     consent_tasks.look.name: STEP_NUDGE_SECONDS,
     lineage_tasks.let_go.name: DAY_SECONDS,
     consent_tasks.assess.name: ASSESS_SECONDS,
+    consent_tasks.watch.name: WATCH_SECONDS,
     consent_tasks.move_up.name: STEP_NUDGE_SECONDS,
 }
 
@@ -67,6 +69,7 @@ class Sweeper:
             found += self._tell(lineage_tasks.catch_up, [()])
         found += self._tell(lineage_tasks.let_go, [()])
         found += self._tell(consent_tasks.assess, [()])
+        found += self._tell(consent_tasks.watch, [()])
         if to_fold(timezone.now()):
             found += self._tell(consent_tasks.fold, [()])
         if identifier_keys.current().under_way:
@@ -79,6 +82,7 @@ class Sweeper:
         found += self._tell(consent_tasks.reopen, [(pk,) for pk in back])
         for task, rows in (
             (governance_tasks.deliver_webhook, webhooks.to_deliver()),
+            (consent_tasks.tell, recipients.to_tell()),
             (consent_tasks.plan, requests.to_plan()),
             (consent_tasks.scan, scans.to_scan()),
             (consent_tasks.look, planned.looks_to_do()),

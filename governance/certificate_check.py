@@ -22,6 +22,7 @@ from governance.offline import Checker, Finding, NoStatementError, sentence
 TYP = "erasure-certificate+json"
 SIGNED, READABLE = "signed", "certificate"
 STEPS = ("erasure.step", "erasure.settled")
+MEASURED, ANSWERED = "remediation.measure_taken", "notice.answered"
 COMPLETED = "request.completed"
 
 
@@ -38,6 +39,8 @@ class _Told:
 
     steps: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
+    measures: dict[str, object] = field(default_factory=dict)
+    answers: dict[str, tuple[object, object]] = field(default_factory=dict)
     kinds: set[str] = field(default_factory=set)
     roots: dict[int, bytes] = field(default_factory=dict)
     waiting: int = 0
@@ -49,6 +52,10 @@ class _Told:
             self.steps[str(facts.get("step"))] = facts
         if kind == "remediation.closed":
             self.closed[str(facts.get("model_version"))] = str(facts.get("closed_by"))
+        if kind == MEASURED:
+            self.measures[str(facts.get("measure"))] = facts.get("evidence_sha256")
+        if kind == ANSWERED:
+            self.answers[str(facts.get("notice"))] = facts.get("answer"), facts.get("code")
 
 
 def check(content: bytes, keys: Mapping[str, bytes]) -> list[Finding]:
@@ -77,6 +84,7 @@ def _checked(signed: str, readable: object, keys: Mapping[str, bytes]) -> Findin
         told = _told(_listed(claims, "ledger"), request)
         _compare_datasets(_listed(claims, "datasets"), told)
         _compare_models(_listed(claims, "models"), told)
+        _compare_recipients(_listed(claims, "recipients", otherwise=[]), told)
         _compare_state(claims, told)
     except ColophonError as error:
         return Finding(False, sentence(error), request)
@@ -129,6 +137,18 @@ def _compare_models(models: Sequence[Mapping[str, Any]], told: _Told) -> None:
         known = told.closed.get(str(claimed.get("model_version")))
         if closed_by and known != closed_by and not (known is None and told.waiting):
             raise _WrongError(f"of {claimed.get('name')} the ledger tells another remedy")
+        for measure in _listed(claimed, "measures", otherwise=[]):
+            digest = told.measures.get(str(measure.get("measure")))
+            if digest != measure.get("evidence_sha256") and not (digest is None and told.waiting):
+                raise _WrongError(f"of {claimed.get('name')} the ledger tells other evidence")
+
+
+def _compare_recipients(recipients: Sequence[Mapping[str, Any]], told: _Told) -> None:
+    for claimed in recipients:
+        known = told.answers.get(str(claimed.get("notice")), ("", ""))
+        said = claimed.get("answer"), claimed.get("code")
+        if said != known and not (known == ("", "") and told.waiting):
+            raise _WrongError(f"of {claimed.get('recipient')} the ledger tells another answer")
 
 
 def _compare_state(claims: Mapping[str, Any], told: _Told) -> None:
@@ -164,8 +184,11 @@ def _many(claims: Mapping[str, Any], name: str, one: str) -> str:
     return f"{count} {one}" if count == 1 else f"{count} {one}s"
 
 
-def _listed(claims: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
-    found = claims.get(name)
+def _listed(
+    claims: Mapping[str, Any], name: str, *, otherwise: object = None
+) -> Sequence[Mapping[str, Any]]:
+    """Return a list of a statement; what older ones did not have is given as ``otherwise``."""
+    found = claims.get(name, otherwise)
     if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
         raise NoStatementError(f"the statement has no list of {name}")
     return found

@@ -67,18 +67,26 @@ def mechanism_of(facts: Mapping[str, Any] | None) -> Mechanism:
     )
 
 
-@lru_cache(maxsize=1024)
 def epsilon(noise: Noise, delta: float) -> float:
     """Return the epsilon that a training's facts guarantee at a delta; infinite without noise."""
-    if noise.multiplier == 0:
+    return composed((noise,), delta)
+
+
+@lru_cache(maxsize=1024)
+def composed(trainings: tuple[Noise, ...], delta: float) -> float:
+    """Return the epsilon of several trainings on the same people: their events, not their sums."""
+    if any(each.multiplier == 0 for each in trainings):
         return math.inf
-    if noise.steps == 0:
+    noisy = [each for each in trainings if each.steps]
+    if not noisy:
         return 0.0
     from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
     from dp_accounting.rdp import RdpAccountant
 
-    step = PoissonSampledDpEvent(noise.sampling_probability, GaussianDpEvent(noise.multiplier))
-    accountant = RdpAccountant().compose(SelfComposedDpEvent(step, noise.steps))
+    accountant = RdpAccountant()
+    for each in noisy:
+        step = PoissonSampledDpEvent(each.sampling_probability, GaussianDpEvent(each.multiplier))
+        accountant.compose(SelfComposedDpEvent(step, each.steps))
     return float(accountant.get_epsilon(delta))
 
 

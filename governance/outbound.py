@@ -11,11 +11,12 @@ import hashlib
 import hmac
 import ipaddress
 import socket
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -23,6 +24,9 @@ from governance.errors import ColophonError
 
 PORTS: Final = {"http": 80, "https": 443}
 TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+LONGEST_ASKED: Final = 86_400  # the most that a Retry-After is heeded, in seconds
+LONGEST_READ: Final = 15.0
+GONE: Final = 410
 
 
 class PeerUnresolvedError(ColophonError):
@@ -59,6 +63,79 @@ class Peer:
             extensions={"sni_hostname": self.url.hostname or ""},
         )  # fmt: skip
         return self.client.send(request, stream=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a message went: an HTTP status, or the code of what came in between.
+
+    ``body`` is the beginning of what was answered, as far as it was asked for.
+    """
+
+    status: int | None
+    code: str = ""
+    retry_after: int = 0
+    body: bytes = b""
+
+    @property
+    def arrived(self) -> bool:
+        """Say whether it was taken: a 2xx, and nothing else."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+def post(
+    address: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    private: bool,
+    timeout: httpx.Timeout = TIMEOUT,
+    read: int = 0,
+) -> Answer:
+    """Send a message, and read the first ``read`` bytes of the answer; whatever happens is told."""
+    url = urlsplit(address)
+    path = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
+    try:
+        with connected(url, private=private, timeout=timeout) as peer:
+            answer = peer.send("POST", path, body, headers)
+            try:
+                said = _beginning(answer, read)
+                return Answer(answer.status_code, "", _asked_to_wait(answer), said)
+            finally:
+                answer.close()
+    except (PeerForbiddenError, PeerUnresolvedError) as error:
+        return Answer(None, error.code)
+    except httpx.TimeoutException:
+        return Answer(None, "timed_out")
+    except (httpx.HTTPError, httpx.StreamError):
+        return Answer(None, "not_reached")
+
+
+def parts_of(address: str, *, private: bool) -> SplitResult:
+    """Return the parts of an address that messages can go to, or raise ValueError with why not."""
+    try:
+        parts = urlsplit(address)
+        usable = bool(parts.scheme in PORTS and parts.hostname and parts.port != 0)
+    except ValueError:
+        usable = False
+    plain = address.isascii() and address.isprintable() and " " not in address
+    if not usable or not plain or parts.fragment:
+        raise ValueError("the address is not https://host/path")
+    if parts.scheme != "https" and not private:
+        raise ValueError("the address does not begin with https://")
+    return parts
+
+
+def signed(body: bytes, *, message_id: str, keys: Iterable[bytes]) -> dict[str, str]:
+    """Return the headers of a JSON message, signed with each key as Standard Webhooks 1.0 says."""
+    now = int(time.time())
+    signatures = [signature(key, message_id=message_id, timestamp=now, body=body) for key in keys]
+    return {
+        "Content-Type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(now),
+        "webhook-signature": " ".join(signatures),
+    }
 
 
 @contextmanager
@@ -104,3 +181,18 @@ def signature(key: bytes, *, message_id: str, timestamp: int, body: bytes) -> st
     """Return a signature as Standard Webhooks 1.0 writes it (``v1``, HMAC-SHA-256)."""
     signed = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
     return f"v1,{base64.b64encode(signed).decode()}"
+
+
+def _asked_to_wait(answer: httpx.Response) -> int:
+    asked = answer.headers.get("Retry-After", "")
+    return min(int(asked), LONGEST_ASKED) if asked.isascii() and asked.isdecimal() else 0
+
+
+def _beginning(answer: httpx.Response, most: int) -> bytes:
+    """Read no more than is wanted, nor for longer than an answer may take."""
+    found, ends = b"", time.monotonic() + LONGEST_READ
+    for part in answer.iter_bytes() if most else ():
+        found += part
+        if len(found) >= most or time.monotonic() > ends:
+            break
+    return found[:most]

@@ -52,3 +52,12 @@ class ModelVersionAdmin(ReadOnly):
     list_display = ("uuid", "model", "version", "stale_at")
     list_select_related = ("model__dataset", "version")
     search_fields = ("model__dataset__namespace", "model__dataset__name")
+
+
+@admin.register(models.Deployment)
+class DeploymentAdmin(ReadOnly):
+    """Where model versions are in use."""
+
+    list_display = ("uuid", "model_version", "environment", "since", "until")
+    list_filter = ("environment",)
+    list_select_related = ("model_version",)

@@ -12,9 +12,10 @@ from rest_framework.views import APIView
 
 from consent.api.idempotency import HEADER, key_of
 from consent.deadlines import Law
-from consent.models import ASKING, ErasureStep, Remediation, RequestKind, Restriction
+from consent.models import ASKING, ErasureStep, RequestKind, Restriction
 from consent.rules import DecisionSource
 from consent.selectors import request_lists, requests, subjects, uses
+from consent.selectors.remedies import Remedied
 from consent.selectors.request_texts import details_of
 from consent.services import certificates
 from consent.services import requests as services
@@ -87,7 +88,7 @@ class ErasureStepOut(serializers.Serializer[ErasureStep]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
-class RemediationOut(serializers.Serializer[Remediation]):
+class RemediationOut(serializers.Serializer[Remedied]):
     """One model version of a request."""
 
     id = serializers.UUIDField(source="uuid")

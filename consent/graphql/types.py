@@ -15,6 +15,7 @@ import graphene
 
 from consent import models
 from consent.selectors import requests
+from consent.selectors.remedies import Remedied, RemedyState
 from consent.selectors.requests import Standing
 from consent.services import certificates
 from governance import graphql as governance
@@ -37,6 +38,14 @@ STATES = {
     requests.RequestState.JOINED: "Joined to an earlier request, whose course is its own.",
 }
 
+REMEDIES = {
+    RemedyState.OPEN: "The data is in it, and in use.",
+    RemedyState.MITIGATED: "The data is in it; for a while it does not come out.",
+    RemedyState.UNAPPROVED: "A measure waits for a second person.",
+    RemedyState.RETIRING: "Declared retired, and still in use somewhere.",
+    RemedyState.CLOSED: "Made good.",
+}
+
 PSEUDONYM = "A pseudonym of the person: the same in all answers to this client only."
 
 RequestState = enum_of(
@@ -54,6 +63,9 @@ StepState = enum_of(models.ErasureStep.State, "StepState", "Where a step stands.
 StepOutcome = enum_of(models.ErasureStep.Outcome, "StepOutcome", "How a step ended.", _words)
 RemediationOutcome = enum_of(
     models.Remediation.Outcome, "RemediationOutcome", "How a model was made good.", _words
+)
+RemediationState = enum_of(
+    RemedyState, "RemediationState", "Where a model version stands.", REMEDIES.__getitem__
 )
 
 
@@ -95,6 +107,8 @@ class Remediation(graphene.ObjectType):
     certainty = graphene.Field(
         lineage.Certainty, required=True, description="How it is known that it does."
     )
+    state = graphene.Field(RemediationState, required=True, description="Where it stands.")
+    due_at = graphene.DateTime(required=True, description="By when it is to be made good.")
     opened_at = graphene.DateTime(required=True, description="When it was found.")
     closed_at = graphene.DateTime(description="When it was made good.")
     outcome = graphene.Field(RemediationOutcome, description="How; nothing while it is open.")
@@ -104,17 +118,17 @@ class Remediation(graphene.ObjectType):
     )
 
     @staticmethod
-    def resolve_model_version(each: models.Remediation, info: Info) -> Awaitable[ModelVersion]:
+    def resolve_model_version(each: Remedied, info: Info) -> Awaitable[ModelVersion]:
         """Look it up with those of the other remediations."""
         return of_lineage(info).model_versions.load(each.model_version_id)
 
     @staticmethod
-    def resolve_outcome(each: models.Remediation, _info: Info) -> str | None:
+    def resolve_outcome(each: Remedied, _info: Info) -> str | None:
         """Leave out what is not decided."""
         return each.outcome or None
 
     @staticmethod
-    def resolve_closed_by(each: models.Remediation, info: Info) -> Awaitable[ModelVersion] | None:
+    def resolve_closed_by(each: Remedied, info: Info) -> Awaitable[ModelVersion] | None:
         """Look it up with those of the other remediations."""
         key = each.closed_by_id
         return None if key is None else of_lineage(info).model_versions.load(key)
@@ -226,7 +240,7 @@ class RightsRequest(graphene.ObjectType):
     @staticmethod
     def resolve_remediations(
         standing: Standing, _info: Info, first: int | None = None, after: str | None = None
-    ) -> Page[models.Remediation]:
+    ) -> Page[Remedied]:
         """Cut what was read with the request."""
         part = part_of(f"request/{standing.request.uuid}/remediations", first=first, after=after)
         return page_of_list(standing.remediations, part, lambda each: each.pk)

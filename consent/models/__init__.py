@@ -24,6 +24,14 @@ from consent.models.membership import (
 from consent.models.merges import SubjectMerge
 from consent.models.packages import AccessPackage
 from consent.models.plans import DryRun, ErasurePlan, PlanApproval, PlanRejection
+from consent.models.recipients import (
+    Disclosure,
+    NoticeAnswer,
+    Recipient,
+    RecipientNotice,
+    RecipientSecret,
+)
+from consent.models.remedies import Escalation, RemediationMeasure
 from consent.models.requests import (
     ASKING,
     AT_ONCE,
@@ -48,10 +56,12 @@ __all__ = [
     "AssessmentDue",
     "ConsentDecision",
     "DecisionImport",
+    "Disclosure",
     "DryRun",
     "ErasureBatch",
     "ErasurePlan",
     "ErasureStep",
+    "Escalation",
     "GateDecision",
     "GateInput",
     "IdentifierKey",
@@ -62,13 +72,18 @@ __all__ = [
     "MembershipScan",
     "MembershipSpan",
     "Notice",
+    "NoticeAnswer",
     "NoticeVersion",
     "PlanApproval",
     "PlanRejection",
     "PurposeFold",
     "PurposeStanding",
     "Reappearance",
+    "Recipient",
+    "RecipientNotice",
+    "RecipientSecret",
     "Remediation",
+    "RemediationMeasure",
     "RequestKind",
     "RequestLetter",
     "RequestPause",

@@ -136,13 +136,18 @@ class Remediation(models.Model):
     """One affected model version of one request, until it is made good.
 
     ``retrain`` is never claimed but observed: ``closed_by`` is the later version of the model
-    whose provenance no longer holds the person's data.
+    whose provenance no longer holds the person's data. Every other way to make it good is a
+    measure, and whether one holds now is asked (``consent.selectors.remedies``);
+    ``closing_recorded_at`` says only that the ledger knows of it. ``due_at`` can bring the
+    request's due date forward.
     """
 
     class Outcome(models.TextChoices):
         """How it was made good."""
 
         RETRAINED = "retrained", "a later version was trained without the data"
+        UNLEARNED = "unlearned", "unlearned by a certified method"
+        RETIRED = "retired", "not in use any more"
         EXEMPT = "exempt", "left as it is, with the exemption's code"
 
     uuid = public_id()
@@ -158,6 +163,9 @@ class Remediation(models.Model):
     closed_by = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, null=True, related_name="+"
     )
+    owner = models.TextField(blank=True, default="", db_default="")
+    due_at = models.DateTimeField(null=True)
+    closing_recorded_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -174,6 +182,9 @@ class Remediation(models.Model):
                 condition=Q(closed_by=None) | ~Q(closed_by=F("model_version")),
                 name="consent_remediation_not_closed_by_itself",
             ),
+        ]
+        indexes = [
+            models.Index(F("request"), name="consent_remediation_open", condition=Q(outcome="")),
         ]
 
     def __str__(self) -> str:

@@ -19,10 +19,11 @@ from consent.models import (
     RequestLetter,
     Restriction,
 )
-from consent.portal import words
+from consent.portal import remedying, words
 from consent.portal.pages import private, shown
 from consent.selectors import requests
 from consent.selectors.certificates import certificate as certificate_of
+from consent.selectors.remedies import Remedied
 from consent.selectors.requests import ENDED, RequestState
 from consent.selectors.requests import Standing as RequestStanding
 from consent.services import certificates
@@ -109,6 +110,7 @@ def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
         "stations": stations(standing),
         "datasets": [_dataset(each) for each in standing.steps],
         "models": [_model(each) for each in standing.remediations],
+        "recipients": [remedying.told(each) for each in standing.notices],
         "outstanding": [] if ended else outstanding(standing),
         "link": request.build_absolute_uri(reverse("portal:request", args=[asked.uuid])),
     }
@@ -218,6 +220,7 @@ def outstanding(standing: RequestStanding) -> list[str]:
     parts += [_model(each) for each in standing.remediations]
     told = ["The plan: people here have to approve it."] if standing.waits_for_approval else []
     told += [f"{each.name}: {each.detail or each.text}" for each in parts if each.open]
+    told += remedying.unanswered(standing.notices)
     kept = any(each.outcome == ErasureStep.Outcome.EXEMPT for each in standing.steps)
     if asked.forgotten_at is None and not kept:
         told.append("Your key: it is destroyed once nothing of yours is left to erase.")
@@ -237,14 +240,14 @@ def _dataset(step: ErasureStep) -> Part:
     )  # fmt: skip
 
 
-def _model(each: Remediation) -> Part:
+def _model(each: Remedied) -> Part:
     made = each.model_version
     dataset = made.model.dataset
     name = f"{dataset.name} {made.version.declared}".strip()
-    text = words.REMEDIATION_OPEN
+    text = remedying.open_words(each)
     if each.outcome:
         text = words.REMEDIATION_OUTCOME[Remediation.Outcome(each.outcome)]
-    detail = f"Reason on record: {each.code}." if each.code else ""
+    detail = remedying.reason(each)
     if each.closed_by:
         later = each.closed_by.version.declared or str(each.closed_by.uuid)
         detail = f"Version {later}."

@@ -3,7 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from consent.models import ErasureStep, Remediation
+from consent.models import ErasureStep, RemediationMeasure
+from consent.selectors.recipients import Notified
+from consent.selectors.remedies import Remedied
 from consent.selectors.requests import Standing
 from governance.keys import organisation_key
 from governance.selectors import ledger
@@ -30,6 +32,7 @@ def certificate(standing: Standing) -> dict[str, Any]:
         "keys_destroyed_at": request.forgotten_at,
         "datasets": [_dataset(step) for step in standing.steps],
         "models": [_model(each) for each in standing.remediations],
+        "recipients": [_recipient(each) for each in standing.notices],
         "outstanding": standing.outstanding,
         "ledger": [
             {"kind": told.kind, "record": str(told.record), "proof": _proof(told.record)}
@@ -65,7 +68,7 @@ def _evidence(step: ErasureStep) -> dict[str, Any]:
     return {"batch": str(made.uuid), "sha256": made.digest(), "parts": made.evidence["parts"]}
 
 
-def _model(each: Remediation) -> dict[str, Any]:
+def _model(each: Remedied) -> dict[str, Any]:
     made = each.model_version
     return {
         "model_version": str(made.uuid),
@@ -76,6 +79,33 @@ def _model(each: Remediation) -> dict[str, Any]:
         "code": each.code,
         "closed_at": each.closed_at,
         "closed_by": str(each.closed_by.uuid) if each.closed_by else None,
+        "measures": [_measure(taken, each) for taken in each.measures],
+    }
+
+
+def _measure(taken: RemediationMeasure, of: Remedied) -> dict[str, Any]:
+    """Return what was done, with the digest of its evidence; what people wrote stays here."""
+    return {
+        "measure": str(taken.uuid),
+        "kind": taken.kind,
+        "taken_at": taken.taken_at,
+        "approved_at": taken.approved_at,
+        "ends_at": taken.ends_at,
+        "in_force": taken.pk in of.in_force,
+        "evidence_sha256": taken.digest(),
+    }
+
+
+def _recipient(each: Notified) -> dict[str, Any]:
+    notice, answer = each.notice, each.answer
+    return {
+        "notice": str(notice.uuid),
+        "recipient": notice.recipient.name,
+        "state": each.state,
+        "told_at": notice.delivered_at,
+        "answer": answer.answer if answer else "",
+        "code": answer.code if answer else "",
+        "answered_at": answer.at if answer else None,
     }
 
 

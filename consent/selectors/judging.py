@@ -41,27 +41,36 @@ def judge(
     *, purpose: Purpose, dataset_ids: Collection[int], mechanism: Mechanism, at: datetime
 ) -> Judged:
     """Judge a use of data sets, those that they come from among them, as of an instant."""
-    listed = Dataset.objects.filter(pk__in=list(dataset_ids)).values_list("categories", flat=True)
-    categories = {each for some in listed for each in some}
+    categories = categories_of(dataset_ids)
     keys = Purpose.objects.filter(pk__in=chain(purpose)).values_list("key", flat=True)
-    asked, policies = [], []
-    for version in policies_in_force(at):
-        mine = [
-            each
-            for each in demands_of_published(version.rules)
-            if each.applies(purposes=set(keys), categories=categories)
-        ]
-        if mine:
-            policies.append(f"{version.policy.key} {version.number}")
-            asked += mine
+    demands = demands_on(set(keys), categories, at)
+    asked = [each for _, each in demands]
     unmet = {reason for each in asked for reason in _unmet(each, mechanism)}
     return Judged(
         explicit=any(each.consent for each in asked)
         or bool(special(categories) and not purpose.special_basis),
         unmet=tuple(each for each in Reason if each in unmet),
         people=max((each.people for each in asked), default=0),
-        policies=tuple(policies),
+        policies=tuple(dict.fromkeys(policy for policy, _ in demands)),
     )
+
+
+def demands_on(
+    purposes: Collection[str], categories: Collection[str], at: datetime
+) -> list[tuple[str, Demand]]:
+    """Return what the policies in force ask of a use, each with its policy's key and number."""
+    return [
+        (f"{version.policy.key} {version.number}", each)
+        for version in policies_in_force(at)
+        for each in demands_of_published(version.rules)
+        if each.applies(purposes=purposes, categories=categories)
+    ]
+
+
+def categories_of(dataset_ids: Collection[int]) -> set[str]:
+    """Return the categories of some data sets."""
+    listed = Dataset.objects.filter(pk__in=list(dataset_ids)).values_list("categories", flat=True)
+    return {each for some in listed for each in some}
 
 
 @dataclass(frozen=True, slots=True)

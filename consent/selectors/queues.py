@@ -10,11 +10,10 @@ from django.db.models import Count, Min, Q, QuerySet
 from consent.models import (
     ErasureStep,
     Reappearance,
-    Remediation,
     RightsRequest,
     Violation,
 )
-from consent.selectors import planned, request_lists
+from consent.selectors import planned, remedies, request_lists
 from consent.selectors.requests import ENDED, RequestState
 from governance.models import WebhookDelivery, WebhookEndpoint
 
@@ -53,7 +52,7 @@ def queues() -> list[Queue]:
         *_of_requests(),
         *_of_steps(),
         _queue("dry_runs", "open", planned.looks_open(), "asked_at"),
-        _queue("remediations", "open", Remediation.objects.filter(closed_at=None), "opened_at"),
+        _queue("remediations", "open", remedies.open_now(), "opened_at"),
         _queue("violations", "open", Violation.objects.filter(resolved_at=None), "opened_at"),
         _queue(
             "reappearances", "open", Reappearance.objects.filter(ended_at=None),

@@ -20,11 +20,11 @@ from consent.deadlines import REMIND_BEFORE, Reminder
 from consent.models import (
     ErasurePlan,
     ErasureStep,
-    Remediation,
     RequestLetter,
     RequestPause,
     RightsRequest,
 )
+from consent.selectors import recipients, remedies
 from consent.selectors.requests import ENDED, RequestState
 
 
@@ -33,7 +33,8 @@ def with_state() -> "QuerySet[RightsRequest]":
     steps = ErasureStep.objects.filter(request=OuterRef("pk"))
     undone = Exists(steps.exclude(state=ErasureStep.State.DONE))
     kept = Exists(steps.filter(outcome=ErasureStep.Outcome.EXEMPT))
-    unmade = Exists(Remediation.objects.filter(request=OuterRef("pk"), closed_at=None))
+    unmade = Q(Exists(remedies.open_now().filter(request=OuterRef("pk"))))
+    unmade |= Q(Exists(recipients.unanswered().filter(request=OuterRef("pk"))))
     plans = ErasurePlan.objects.filter(request=OuterRef("pk"), rejection=None)
     cut = Exists(plans.filter(content__truncated=True))
     stations = [

@@ -1,6 +1,6 @@
 """Where rights requests stand. The state is read off the facts; nothing sets it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -16,11 +16,13 @@ from consent.deadlines import Law, Pause
 from consent.models import (
     AccessPackage,
     ErasureStep,
-    Remediation,
     RequestKind,
     Restriction,
     RightsRequest,
 )
+from consent.selectors import recipients, remedies
+from consent.selectors.recipients import Notified
+from consent.selectors.remedies import Remedied
 from governance.errors import NotFoundError
 from lineage.models import Provenance
 
@@ -53,8 +55,9 @@ class Standing:
 
     request: RightsRequest
     steps: list[ErasureStep]
-    remediations: list[Remediation]
+    remediations: list[Remedied]
     plan_cut: bool = False
+    notices: list[Notified] = field(default_factory=list)
 
     @property
     def waits_for_approval(self) -> bool:
@@ -108,11 +111,12 @@ class Standing:
             if step.state != ErasureStep.State.DONE
         ]
         models = [
-            f"model {each.model_version.model.dataset}: waits for a clean training"
+            f"model {each.model_version.model.dataset}: {each.outstanding}"
             for each in self.remediations
             if each.closed_at is None
         ]
-        return self._plan() + steps + models + self._keys()
+        told = [each.outstanding for each in self.notices if each.outstanding]
+        return self._plan() + steps + models + told + self._keys()
 
     def _plan(self) -> list[str]:
         told = ["the plan: waits for approval"] if self.waits_for_approval else []
@@ -134,6 +138,7 @@ class Standing:
             return self.request.answered_at
         ends = [step.finished_at for step in self.steps]
         ends += [each.closed_at for each in self.remediations]
+        ends += [each.ended_at for each in self.notices]
         ends += [self.request.forgotten_at, self.request.planned_at]
         return max(end for end in ends if end is not None)
 
@@ -214,12 +219,10 @@ def erasure(uuid: UUID) -> Standing:
 def standing_of(request: RightsRequest) -> Standing:
     """Return where a request stands."""
     steps = request.steps.select_related("dataset__storage", "version").order_by("position", "pk")
-    remediations = request.remediations.select_related(
-        "model_version__model__dataset", "model_version__version",
-        "closed_by__model__dataset", "closed_by__version",
-    )  # fmt: skip
+    remediations = remedies.standings(request.remediations.order_by("pk"))
     cut = request.plans.filter(rejection=None, content__truncated=True).exists()
-    return Standing(request, list(steps), list(remediations.order_by("pk")), plan_cut=cut)
+    notices = recipients.of_request(request)
+    return Standing(request, list(steps), remediations, plan_cut=cut, notices=notices)
 
 
 def to_plan() -> "QuerySet[RightsRequest]":
@@ -262,12 +265,15 @@ def to_observe() -> "QuerySet[RightsRequest]":
     finished = ErasureStep.objects.filter(
         request=OuterRef("pk"), finished_at__gt=OuterRef("observed_at")
     )
-    open_now = RightsRequest.objects.filter(
-        kind=RequestKind.ERASURE, planned_at__isnull=False, completion_recorded_at=None,
-        refused_at=None, duplicate_of=None,
-    )  # fmt: skip
+    planned = RightsRequest.objects.filter(
+        kind=RequestKind.ERASURE, planned_at__isnull=False, refused_at=None, duplicate_of=None
+    )
+    # A measure that ends opens again what was complete.
+    moved = Q(pk__in=remedies.to_tell().values("request_id"))
+    open_now = planned.filter(Q(completion_recorded_at=None) | moved)
     unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    unseen |= forgettable()
+    told = Q(~recipients.somebody_untold("subject"))
+    unseen |= forgettable() & told | moved | Q(recipients.answered_since("pk", "observed_at"))
     return open_now.filter(unseen).order_by("due_at", "pk")
 
 
@@ -277,6 +283,12 @@ def forgettable() -> Q:
     kept = parts.filter(outcome=ErasureStep.Outcome.EXEMPT)
     planned = Q(forgotten_at=None, planned_at__isnull=False, refused_at=None)
     return planned & ~Exists(parts.exclude(state="done")) & ~Exists(kept)
+
+
+def passed_on() -> "QuerySet[RightsRequest]":
+    """Return complete erasures of whose models something was made since: it holds the data, too."""
+    complete = RightsRequest.objects.filter(completion_recorded_at__isnull=False)
+    return complete.filter(pk__in=remedies.passed_on().values("request_id")).order_by("pk")
 
 
 def step_of(standing: Standing, uuid: UUID) -> ErasureStep:

@@ -38,6 +38,23 @@ class Use:
         start = self.model_version.version_id
         return tuple(walk.path(start, self._held, stops=self._stops) or ())
 
+    @property
+    def held(self) -> frozenset[int]:
+        """Return the versions that hold the person, and are not known to hold them no more."""
+        return self._held
+
+    def steps(self) -> list[tuple[int, int]]:
+        """Return every step, as (child, parent), up from the model version to what is held."""
+        walls = self._held | self._stops
+        seen, edge = set[int](), {self.model_version.version_id} - walls
+        found = []
+        while edge:
+            seen |= edge
+            above = [step for step in walk.parents(list(edge)) if step[1] not in self._stops]
+            found += above
+            edge = {parent for _, parent in above} - seen - walls
+        return found
+
 
 def models_of(subject: Subject) -> list[Use]:
     """Answer which model versions used a person's data, the latest first."""
@@ -47,11 +64,14 @@ def models_of(subject: Subject) -> list[Use]:
 
 def use_of(subject: Subject, made: ModelVersion) -> Use | None:
     """Answer whether, and how, one model version used a person's data."""
-    rows, only = rows_of(subject), ModelVersion.objects.filter(pk=made.pk)
-    found = _together(
-        [use for row in rows for use in _uses(row, rows, membership.versions_of([row]), only)]
-    )
+    found = _together(uses_of(subject, made))
     return found[0] if found else None
+
+
+def uses_of(subject: Subject, made: ModelVersion) -> list[Use]:
+    """Answer the same for each row of the person by which it did."""
+    rows, only = rows_of(subject), ModelVersion.objects.filter(pk=made.pk)
+    return [use for row in rows for use in _uses(row, rows, membership.versions_of([row]), only)]
 
 
 def datasets_ever_holding(subject: Subject) -> set[int]:

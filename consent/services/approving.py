@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from consent.models import ErasurePlan, ErasureStep, PlanApproval, PlanRejection, RightsRequest
 from consent.selectors import planned, plans
+from consent.services import notifying
 from consent.services.planning import plan as plan_anew
 from consent.services.requests import record
 from governance.errors import ColophonError
@@ -67,6 +68,8 @@ def _approve(request_id: int, digest: str, by: str) -> ErasurePlan | None:
     if released:
         plan.request.steps.filter(released_at=None).update(released_at=timezone.now())
     record(plan.request, "erasure.approved", {**facts, "released": released})
+    if released:
+        notifying.open_for(plan.request)
     return plan
 
 

@@ -5,25 +5,32 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from consent.models import ErasureStep, RightsRequest
-from consent.services import journal, reappearances, subjects
-from consent.services.requests import record
+from consent.selectors import recipients
+from consent.services import journal, notifying, reappearances, subjects
+from consent.services.telling import record
 
 
 @transaction.atomic
 def forget(*, request_id: int) -> bool:
     """Destroy the person's keys once nothing of theirs is left to erase; say whether this did.
 
+    Recipients are told who it is by what the keys open, so none may be left to be told.
+
     The journal outside the database has the line before this is committed. A crash in between
     leaves a line too many, and the request as it was, to be forgotten again. Raises
     `JournalUnavailableError` and `JournalDamagedError`, and then nobody is forgotten.
     """
-    if _due(RightsRequest.objects.all(), request_id) is None:
+    early = _due(RightsRequest.objects.all(), request_id)
+    if early is None or recipients.untold(early.subject).exists():
         return False
     journal.require()
     # Before any row is held, so that nobody who has this waits for us while we wait for it.
     subjects.hold_people(shared=False)
     due = _due(RightsRequest.objects.select_for_update(of=("self",)), request_id)
     if due is None or reappearances.has_more_to_erase(due):
+        return False
+    notifying.open_for(due)
+    if recipients.untold(due.subject).exists():
         return False
     buried = subjects.forget(subject=due.subject)
     if buried and due.subject.erased_at is not None:

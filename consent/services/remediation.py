@@ -8,7 +8,10 @@ from django.utils import timezone
 
 from consent.models import Remediation, RightsRequest
 from consent.selectors import requests, uses
-from consent.services.requests import record
+from consent.selectors.persons import rows_of
+from consent.selectors.remedies import Remedied
+from consent.services import notifying, remedies
+from consent.services.telling import record
 from governance.models import WebhookKind
 from governance.services import webhooks
 from lineage.models import ModelVersion
@@ -20,7 +23,11 @@ COMMIT_SLACK = timedelta(minutes=2)
 
 
 def open_for(*, request: RightsRequest, affected: Collection[uses.Use]) -> int:
-    """Open a remediation for each affected model version that has none; return how many."""
+    """Open a remediation for each affected model version that has none; return how many.
+
+    A fine-tune, a distillate or a merge of an affected model descends from the same data, and so
+    has one of its own. Recipients of the models are told.
+    """
     known = set(request.remediations.values_list("model_version_id", flat=True))
     new = [use for use in affected if use.model_version.pk not in known]
     for use in new:
@@ -29,6 +36,7 @@ def open_for(*, request: RightsRequest, affected: Collection[uses.Use]) -> int:
         facts = {"model_version": str(made.uuid)}
         webhooks.announce(kind=WebhookKind.MODEL_AFFECTED, facts=facts, about=str(made.uuid))
         record(request, "remediation.opened", facts)
+    notifying.open_for(request)
     return len(new)
 
 
@@ -36,9 +44,9 @@ def open_for(*, request: RightsRequest, affected: Collection[uses.Use]) -> int:
 def observe(*, request_id: int) -> int:
     """Look at the models again: open what is newly affected, close what was made good.
 
-    Returns how many were opened or closed. Nothing is claimed here: a remediation closes only on
-    a later, completed training of the same model whose provenance is known in full and from
-    which no way leads to the person's data.
+    Returns how many were opened or closed. Nothing is claimed here: a remediation closes on a
+    later, completed training of the same model whose provenance is known in full and from which
+    no way leads to the person's data, or while a measure holds.
     """
     looked_at = timezone.now() - COMMIT_SLACK
     request = RightsRequest.objects.select_for_update().select_related("subject").get(pk=request_id)
@@ -48,13 +56,14 @@ def observe(*, request_id: int) -> int:
     for waiting in requests.standing_of(request).remediations:
         if waiting.closed_at is None:
             changed += _close_if_retrained(request, waiting)
+    changed += remedies.follow(request)
     request.observed_at = looked_at
     request.save(update_fields=["observed_at"])
     _tell_completion(request)
     return changed
 
 
-def _close_if_retrained(request: RightsRequest, waiting: Remediation) -> int:
+def _close_if_retrained(request: RightsRequest, waiting: Remedied) -> int:
     for later in _later_versions(waiting.model_version):
         if _is_clean(request, later):
             now = timezone.now()
@@ -91,10 +100,27 @@ def _is_clean(request: RightsRequest, made: ModelVersion) -> bool:
 
 
 def _tell_completion(request: RightsRequest) -> None:
+    """Tell, once, that nothing is outstanding; or that something is again."""
     if requests.standing_of(request).state is not requests.RequestState.COMPLETED:
+        _tell_reopening(request)
         return
     untold = RightsRequest.objects.filter(pk=request.pk, completion_recorded_at=None)
     if untold.update(completion_recorded_at=timezone.now()):
         facts = {"request": str(request.uuid)}
         webhooks.announce(kind=WebhookKind.ERASURE_COMPLETED, facts=facts)
         record(request, "request.completed", {})
+
+
+def _tell_reopening(request: RightsRequest) -> None:
+    """Tell, once, that something is outstanding again.
+
+    Where the person has asked anew meanwhile, that request is about the same model versions.
+    """
+    anew = RightsRequest.objects.filter(
+        subject__in=rows_of(request.subject), kind=request.kind, duplicate_of=None,
+        refused_at=None, completion_recorded_at=None,
+    )  # fmt: skip
+    told = RightsRequest.objects.filter(pk=request.pk, completion_recorded_at__isnull=False)
+    if told.exists() and not anew.exists():
+        told.update(completion_recorded_at=None)
+        record(request, "request.reopened", {})

@@ -24,7 +24,7 @@ from consent.selectors.persons import rows_of
 from consent.selectors.request_texts import ANSWER, DETAILS, REASON, sealed
 from consent.selectors.restrictions import unlifted
 from consent.selectors.subjects import SubjectErasedError
-from consent.services import decisions, restricting
+from consent.services import decisions, notifying, restricting
 from consent.services.clock import end_pause
 from consent.services.telling import (
     RequestEndedError,
@@ -186,6 +186,8 @@ def confirm_identity(*, request: RightsRequest) -> None:
         found.save(update_fields=["verified_at"])
         end_pause(found)
         record(found, "request.verified", {})
+        if found.kind == RequestKind.RESTRICTION:
+            notifying.open_for(found)
 
 
 @transaction.atomic
@@ -202,7 +204,7 @@ def answer(*, request: RightsRequest, facts: Mapping[str, JSON] | None = None) -
 @transaction.atomic
 def correct(*, request: RightsRequest, reason: str) -> None:
     """Note what a person has put right, or that there was nothing to; raise as `answer` does."""
-    _answer(request, (RequestKind.RECTIFICATION,), {}, reason)
+    notifying.open_for(_answer(request, (RequestKind.RECTIFICATION,), {}, reason))
 
 
 @transaction.atomic
@@ -268,6 +270,8 @@ def _opened(asked: _Asked) -> RightsRequest:
         return request
     told = [Told(request, "request.received", facts)]
     record_many([*told, Told(request, "request.completed", {})] if done else told)
+    if asked.kind is RequestKind.RESTRICTION:
+        notifying.open_for(request)
     return request
 
 
@@ -334,7 +338,7 @@ def _answer(
     kinds: Collection[RequestKind],
     facts: Mapping[str, JSON],
     text: str = "",
-) -> None:
+) -> RightsRequest:
     found = held_open(request)
     if found.verified_at is None or found.kind not in kinds:
         raise NotToBeAnsweredError("its identity is not confirmed, or it ends otherwise")
@@ -342,3 +346,4 @@ def _answer(
     found.answer_sealed = sealed(found, ANSWER, text)
     found.save(update_fields=["answered_at", "completion_recorded_at", "answer_sealed"])
     record(found, "request.completed", facts)
+    return found

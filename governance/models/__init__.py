@@ -14,6 +14,7 @@ from governance.models.registry import Dataset, Model, Storage
 from governance.models.rules import Policy, PolicyVersion, Purpose
 from governance.models.signing import SigningKey
 from governance.models.webhooks import (
+    Sending,
     WebhookDelivery,
     WebhookEndpoint,
     WebhookKind,
@@ -37,6 +38,7 @@ __all__ = [
     "PolicyVersion",
     "Purpose",
     "Scope",
+    "Sending",
     "SigningKey",
     "Storage",
     "WebhookDelivery",

@@ -21,6 +21,9 @@ class WebhookKind(models.TextChoices):
     ERASURE_COMPLETED = "erasure.completed", "every part of an erasure has its outcome"
     MODEL_AFFECTED = "model.affected", "a model version holds data that is to be erased"
     REQUEST_DUE = "request.due", "the time to answer a rights request is running out, or is up"
+    REMEDIATION_DUE = "remediation.due", "a model version is due in a week, and nothing was done"
+    REMEDIATION_OVERDUE = "remediation.overdue", "a model version was not made good in time"
+    REMEDIATION_REOPENED = "remediation.reopened", "a model version is no longer made good"
 
 
 class WebhookEndpoint(models.Model):
@@ -103,19 +106,14 @@ class WebhookMessage(models.Model):
         return f"{self.kind} {self.uuid}"
 
 
-class WebhookDelivery(models.Model):
-    """One message to one endpoint. The row is the work, as an erasure's step is.
+class Sending(models.Model):
+    """Something that is sent until it arrived or was given up. The row is the work.
 
-    A worker claims it by raising ``token``; it is sent again at ``retry_at`` until it arrived or
-    was given up. At least once: one whose worker died after sending is sent again, under the same
-    webhook-id.
+    A worker claims it by raising ``token``; it is sent again at ``retry_at``. At least once: one
+    whose worker died after sending is sent again, under the same webhook-id.
     """
 
     uuid = public_id()
-    message = models.ForeignKey(WebhookMessage, on_delete=models.PROTECT, related_name="deliveries")
-    endpoint = models.ForeignKey(
-        WebhookEndpoint, on_delete=models.PROTECT, related_name="deliveries"
-    )
     attempt = models.PositiveIntegerField(default=0)
     token = models.PositiveBigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
@@ -124,6 +122,21 @@ class WebhookDelivery(models.Model):
     last_code = models.TextField(blank=True)
     delivered_at = models.DateTimeField(null=True)
     gave_up_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
+class WebhookDelivery(Sending):
+    """One message to one endpoint."""
+
+    message = models.ForeignKey(WebhookMessage, on_delete=models.PROTECT, related_name="deliveries")
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, on_delete=models.PROTECT, related_name="deliveries"
+    )
 
     class Meta:
         constraints = [
@@ -142,6 +155,3 @@ class WebhookDelivery(models.Model):
                 condition=Q(delivered_at=None, gave_up_at=None),
             ),
         ]  # fmt: skip
-
-    def __str__(self) -> str:
-        return str(self.uuid)

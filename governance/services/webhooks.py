@@ -10,13 +10,14 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from governance import outbound
 from governance.errors import ColophonError
 from governance.keys import organisation_key
 from governance.models import (
@@ -26,7 +27,6 @@ from governance.models import (
     WebhookKind,
     WebhookMessage,
 )
-from governance.outbound import PORTS
 from governance.selectors.webhooks import secret_place, url_place
 from governance.services import ledger
 from governance.strictjson import JSON
@@ -176,12 +176,6 @@ def _new_secret(endpoint: WebhookEndpoint) -> str:
 
 def _parts(url: str) -> SplitResult:
     try:
-        parts = urlsplit(url)
-        usable = bool(parts.scheme in PORTS and parts.hostname and parts.port != 0)
-    except ValueError:
-        usable = False
-    if not usable or not url.isascii() or not url.isprintable() or " " in url or parts.fragment:
-        raise WebhookAddressUnusableError("the address is not https://host/path")
-    if parts.scheme != "https" and not settings.COLOPHON_PRIVATE_WEBHOOKS:
-        raise WebhookAddressUnusableError("the address does not begin with https://")
-    return parts
+        return outbound.parts_of(url, private=settings.COLOPHON_PRIVATE_WEBHOOKS)
+    except ValueError as error:
+        raise WebhookAddressUnusableError(str(error)) from None

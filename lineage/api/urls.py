@@ -4,6 +4,7 @@ from django.urls import path
 
 from lineage.api import (
     dead_letters,
+    deployments,
     facet_schemas,
     facets,
     graph,
@@ -29,6 +30,7 @@ urlpatterns = [
     path("lineage/events/<uuid:event>", transparency.EventState.as_view()),
     path("lineage/columns", questions.ColumnsAround.as_view()),
     path("lineage/columns/tags", questions.TagArrivals.as_view()),
+    *deployments.urlpatterns,
     path("search", questions.Search.as_view()),
     path("transparency/models/by-job", questions.ModelsByJob.as_view()),
     path("transparency/models/by-field", questions.ModelsByField.as_view()),

@@ -12,7 +12,7 @@ from governance.graphql.pages import page_of_list, pages_of_children
 from governance.models import Dataset
 from governance.selectors import registry
 from lineage.graphql.ways import ways
-from lineage.models import DatasetVersion, Job, ModelVersion, Provenance, Run, RunInput
+from lineage.models import DatasetVersion, Deployment, Job, ModelVersion, Provenance, Run, RunInput
 from lineage.selectors import transparency
 from lineage.selectors.identities import identities
 from lineage.selectors.transparency import Certainty
@@ -37,6 +37,7 @@ class Loaders:
         self.runs = batched(_runs)
         self.model_versions = by_key(model_versions)
         self.materials = batched(_materials)
+        self.deployments = batched(_deployments)
         self.ways = batched(ways)
         self.runs_of_job = batched(_runs_of_jobs)
         self.inputs_of_run = batched(_inputs_of_runs)
@@ -90,6 +91,10 @@ def _materials(wanted: Collection[Wanted]) -> dict[Wanted, Page[Material]]:
         )
         for (key, part), page in cut.items()
     }
+
+
+def _deployments(wanted: Collection[Wanted]) -> dict[Wanted, Page[Deployment]]:
+    return pages_of_children(Deployment.objects.all(), "model_version_id", wanted)
 
 
 def _told(held: BitMap, one: Mapping[int, int]) -> list[int]:

@@ -157,6 +157,15 @@ class Material(graphene.ObjectType):
     certainty = graphene.Field(Certainty, required=True, description="How that is known.")
 
 
+class Deployment(graphene.ObjectType):
+    """Where a model version is in use, as pipelines tell it."""
+
+    id = graphene.UUID(required=True, source="uuid", description="The deployment's public id.")
+    environment = graphene.String(required=True, description="Where it is in use.")
+    since = graphene.DateTime(required=True, description="When that began.")
+    until = graphene.DateTime(description="When it was over; nothing while it is in use.")
+
+
 class ModelVersion(graphene.ObjectType):
     """What exactly one run made of a model, and the frozen record of what it descends from."""
 
@@ -185,6 +194,7 @@ class ModelVersion(graphene.ObjectType):
     datasets = page_field(
         lambda: MaterialConnection, "Its bill of materials: every data set that it descends from."
     )
+    deployments = page_field(lambda: DeploymentConnection, "Where it is or was in use.")
 
     @staticmethod
     def resolve_model(made: models.ModelVersion, _info: Info) -> object:
@@ -250,6 +260,14 @@ class ModelVersion(graphene.ObjectType):
         part = part_of(f"model-version/{made.uuid}/datasets", first=first, after=after)
         return loaders_of(info).materials.load((made.pk, part))
 
+    @staticmethod
+    def resolve_deployments(
+        made: models.ModelVersion, info: Info, first: int | None = None, after: str | None = None
+    ) -> Awaitable[Page[models.Deployment]]:
+        """Read a page, together with those of other versions."""
+        part = part_of(f"model-version/{made.uuid}/deployments", first=first, after=after)
+        return loaders_of(info).deployments.load((made.pk, part))
+
 
 class PathStep(graphene.ObjectType):
     """One version on the way from a model up to a data set."""
@@ -296,6 +314,7 @@ RunConnection: Any = connection(Run)
 RunInputConnection: Any = connection(RunInput)
 DatasetVersionConnection: Any = connection(DatasetVersion)
 MaterialConnection: Any = connection(Material)
+DeploymentConnection: Any = connection(Deployment)
 PathStepConnection: Any = connection(PathStep)
 ModelVersionConnection: Any = connection(ModelVersion)
 

@@ -1,5 +1,6 @@
 """What flowed where."""
 
+from lineage.models.deployments import Deployment
 from lineage.models.flows import ColumnEdge, Design, Flow
 from lineage.models.graph import (
     DatasetFacet,
@@ -22,6 +23,7 @@ __all__ = [
     "ColumnEdge",
     "DatasetFacet",
     "DatasetVersion",
+    "Deployment",
     "Design",
     "Flow",
     "Horizon",

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -42,7 +42,7 @@ class Listener:
 
     url: str
     heard: list[Heard] = field(default_factory=list)
-    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    answers: list[tuple] = field(default_factory=list)  # status, headers, and a body if any
     pause: float = 0.0
 
 
@@ -55,11 +55,14 @@ def listening() -> Iterator[Listener]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             listener.heard.append(Heard(self.path, dict(self.headers), body))
             time.sleep(listener.pause)
-            status, headers = listener.answers.pop(0) if listener.answers else (204, {})
+            status, headers, *said = listener.answers.pop(0) if listener.answers else (204, {})
+            content = b"".join(said)
             self.send_response(status)
-            for name, value in {"Content-Length": "0", **headers}.items():
+            for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
+            with suppress(OSError):  # whoever asked may have left
+                self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from governance import outbound
 from governance.models import ApiClient, WebhookDelivery, WebhookKind, WebhookMessage
 from governance.selectors import webhooks as selectors
 from governance.services import delivering, rules, webhooks
@@ -204,13 +205,13 @@ def test_a_new_secret_signs_beside_the_old_one_for_a_day(registered, listener):
 def test_a_worker_that_dies_after_sending_sends_again_one_lease_later(registered, listener):
     announce()
     pk = WebhookDelivery.objects.get().pk
-    token = delivering._claim(pk)
+    token = delivering.claim(WebhookDelivery, pk)
     delivering._sent(WebhookDelivery.objects.get(pk=pk))
-    assert delivering._claim(pk) is None
+    assert delivering.claim(WebhookDelivery, pk) is None
     WebhookDelivery.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert delivering.deliver(delivery_id=pk) is True
     asleep = WebhookDelivery.objects.get(pk=pk)
-    delivering._finish(asleep, token, delivering.Outcome(500))
+    delivering._finish(asleep, token, outbound.Answer(500))
     after = WebhookDelivery.objects.get(pk=pk)
     assert (after.last_status, after.attempt) == (204, 2)
     first, second = listener.heard
@@ -243,7 +244,7 @@ def test_a_withdrawal_behind_a_message_that_is_being_sent_gets_one_of_its_own(li
     def claims() -> None:
         try:
             with transaction.atomic():
-                delivering._claim(WebhookDelivery.objects.get().pk)
+                delivering.claim(WebhookDelivery, WebhookDelivery.objects.get().pk)
                 claimed.set()
                 announced.wait(0.5)
         finally:

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterator
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx
@@ -40,6 +40,7 @@ WITHOUT_BODY = {
             "/pause",
             "/resume",
             "/lifting",
+            "/approval",
         )
     )
 }
@@ -191,6 +192,10 @@ class Known:
         notice_version = made[f"{v1}/notices"]["uuid"]
         asked = self.make(f"{v1}/requests", wrong)["id"]
         webhook = self.make(f"{v1}/webhooks", self.right[f"{v1}/webhooks"])["uuid"]
+        recipient = self.make(f"{v1}/recipients", self.recipient(key, dataset))["uuid"]
+        remedy, notice = self.remedy(key, dataset, subject), self.first("recipients/notices")
+        self.right |= remedies(remedy["model_version"])
+        running = self.make(f"{v1}/deployments", self.right[f"{v1}/deployments"])["uuid"]
         violation = self.violation()
         self.places |= {
             f"{place}/{{merge}}/undo": undone,
@@ -208,6 +213,13 @@ class Known:
             f"{v1}/datasets/{{uuid}}/scans": {"uuid": made[f"{v1}/datasets"]["uuid"]},
             f"{v1}/violations/{{uuid}}/assignment": {"uuid": violation},
             f"{v1}/violations/{{uuid}}/resolution": {"uuid": violation},
+            f"{v1}/recipients/{{uuid}}/secret": {"uuid": recipient},
+            f"{v1}/recipients/notices/{{uuid}}/settlement": {"uuid": notice["uuid"]},
+            f"{v1}/recipients/notices/{{uuid}}/retry": {"uuid": notice["uuid"]},
+            f"{v1}/remediations/{{uuid}}/assignment": {"uuid": remedy["uuid"]},
+            f"{v1}/remediations/{{uuid}}/measures": {"uuid": remedy["uuid"]},
+            f"{v1}/remediations/{{uuid}}/measures/{{measure}}/approval": {"uuid": remedy["uuid"]},
+            f"{v1}/deployments/{{uuid}}/end": {"uuid": running},
             f"{v1}/webhooks/{{uuid}}/secret": {"uuid": webhook},
             f"{v1}/webhooks/{{uuid}}/test": {"uuid": webhook},
             f"{v1}/webhooks/{{uuid}}/deliveries/{{delivery}}/retry": {"uuid": webhook},
@@ -219,13 +231,57 @@ class Known:
         run = {"runId": str(uuid4()), "facets": {"colophon_training": facet | {"purposes": ["?"]}}}
         event = EVENT | {"run": run, "eventTime": datetime.now(UTC).isoformat()}
         assert self.send("/api/v1/lineage", json.dumps(event).encode()).is_success
+        return str(self.first("violations")["uuid"])
+
+    def recipient(self, key: str, dataset: dict) -> dict:
+        """Return a recipient of the data set, at an address that leads nowhere."""
+        self.right["/api/v1/recipients"] = body = {
+            "name": key, "url": "https://nowhere.invalid/", "scheme": "email",
+            "datasets": [dataset], "models": [],
+        }  # fmt: skip
+        return body
+
+    def remedy(self, key: str, dataset: dict, subject: str) -> dict:
+        """Train on the person's data and ask for their erasure, until the model is affected."""
+        named = json.dumps({"id": f"{key}@example.org"}).encode()
+        uuid = self.first("datasets", **dataset)["uuid"]
+        headers = {"Authorization": f"Bearer {self.bearer}", "Content-Type": NDJSON}
+        path = f"/api/v1/datasets/{uuid}/members?mode=replace"
+        assert self.client.post(path, content=named, headers=headers).is_success
+        model = dataset | {"name": "model"}
+        event = EVENT | {"run": {"runId": str(uuid4())}, "inputs": [dataset], "outputs": [model]}
+        event["eventTime"] = datetime.now(UTC).isoformat()
+        assert self.send("/api/v1/lineage", json.dumps(event).encode()).is_success
+        self.first("transparency/models", **dataset)
+        asked = {"subject": subject, "kind": "erasure", "identity_verified": True}
+        self.make("/api/v1/requests", asked)
+        return self.first("remediations")
+
+    def first(self, path: str, **asked: str) -> dict:
+        """Return the first of a list as soon as there is one."""
         headers = {"Authorization": f"Bearer {self.bearer}"}
-        for _ in range(300):
-            found = self.client.get("/api/v1/violations", headers=headers).json()["results"]
-            if found:
-                return str(found[0]["uuid"])
+        for _ in range(600):
+            told = self.client.get(f"/api/v1/{path}", params=asked, headers=headers)
+            if told.is_success and told.json()["results"]:
+                return dict(told.json()["results"][0])
             time.sleep(0.1)
-        raise AssertionError("nobody noticed")
+        raise AssertionError(f"nothing of {path}")
+
+
+def remedies(model_version: str) -> dict[str, object]:
+    """Return the right bodies for making a model good."""
+    v1, now = "/api/v1", datetime.now(UTC)
+    return {
+        f"{v1}/recipients/notices/{{uuid}}/settlement": {"answer": "impossible", "reason": "x"},
+        f"{v1}/remediations/{{uuid}}/assignment": {"owner": "team", "due_at": None},
+        f"{v1}/remediations/{{uuid}}/measures": {
+            "kind": "exempt_legal", "evidence": {"code": "a17_legal_claims", "reason": "x"},
+            "ends_at": (now + timedelta(days=9)).isoformat(),
+        },
+        f"{v1}/deployments": {"model_version": model_version, "environment": "prod",
+                              "since": now.isoformat()},
+        f"{v1}/deployments/{{uuid}}/end": {"until": now.isoformat()},
+    }  # fmt: skip
 
 
 def poisoned(right: object) -> Iterator[tuple[str, object]]:

@@ -1,0 +1,234 @@
+"""Who received data and models, who of them is to be told of a request, and what they answered."""
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from consent.models import (
+    Disclosure,
+    ErasureStep,
+    NoticeAnswer,
+    Recipient,
+    RecipientNotice,
+    RightsRequest,
+    Subject,
+)
+from consent.selectors import membership
+from consent.selectors.persons import rows_of
+from governance.crypto import keyed_digest
+from governance.errors import NotFoundError
+from governance.keys import organisation_key, secret_for
+from lineage.models import DatasetVersion
+from lineage.selectors.identities import called
+
+Answer = NoticeAnswer.Answer
+
+
+class NoticeState(StrEnum):
+    """Where a notice stands."""
+
+    WAITING = "waiting"
+    GIVEN_UP = "given_up"
+    DELIVERED = "delivered"
+    ACCEPTED = "accepted"
+    ENDED = "ended"
+
+
+_LINES = {
+    NoticeState.WAITING: "not told yet",
+    NoticeState.GIVEN_UP: "could not be told",
+    NoticeState.DELIVERED: "told, has not answered",
+    NoticeState.ACCEPTED: "accepted, not done yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """A notice and what was answered last."""
+
+    notice: RecipientNotice
+    answer: NoticeAnswer | None
+
+    @property
+    def state(self) -> NoticeState:
+        """Return where it stands; only an end closes it."""
+        if self.answer is not None and self.answer.answer != Answer.ACCEPTED:
+            return NoticeState.ENDED
+        if self.answer is not None:
+            return NoticeState.ACCEPTED
+        if self.notice.delivered_at:
+            return NoticeState.DELIVERED
+        return NoticeState.GIVEN_UP if self.notice.gave_up_at else NoticeState.WAITING
+
+    @property
+    def outstanding(self) -> str:
+        """Say what is missing, in a line; nothing once it has ended."""
+        if self.state is NoticeState.ENDED:
+            return ""
+        code = f" ({self.notice.last_code})" if self.state is NoticeState.GIVEN_UP else ""
+        return f"recipient {self.notice.recipient}: {_LINES[self.state]}{code}"
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """Return when it was answered for good."""
+        return self.answer.at if self.answer and self.state is NoticeState.ENDED else None
+
+
+@dataclass(slots=True)
+class Scope:
+    """What of a request a recipient received, by key: data sets, and models."""
+
+    datasets: set[int] = field(default_factory=set)
+    models: set[int] = field(default_factory=set)
+
+
+def recipients() -> "QuerySet[Recipient]":
+    """Return everybody who is known to have received something."""
+    return Recipient.objects.prefetch_related(
+        "disclosures__dataset", "disclosures__model__dataset"
+    ).order_by("uuid")
+
+
+def recipient(uuid: UUID) -> Recipient:
+    """Return one recipient, or raise `NotFoundError`."""
+    found = recipients().filter(uuid=uuid).first()
+    if found is None:
+        raise NotFoundError("no such recipient is known")
+    return found
+
+
+def notices(*, request: UUID | None = None, open_only: bool = False) -> "QuerySet[RecipientNotice]":
+    """Return notices; of one request, or those that have not ended."""
+    found = RecipientNotice.objects.select_related("recipient", "request").order_by("uuid")
+    if request is not None:
+        found = found.filter(request__uuid=request)
+    return found.filter(~Exists(_end_of())) if open_only else found
+
+
+def notice(uuid: UUID) -> Notified:
+    """Return one notice with its answer, or raise `NotFoundError`."""
+    found = notified(notices().filter(uuid=uuid))
+    if not found:
+        raise NotFoundError("no such notice is known")
+    return found[0]
+
+
+def of_request(request: RightsRequest) -> list[Notified]:
+    """Return the notices of a request, by the recipients' names."""
+    found = RecipientNotice.objects.filter(request=request).select_related("recipient")
+    return notified(found.order_by("recipient__name", "pk"))
+
+
+def notified(found: "QuerySet[RecipientNotice] | list[RecipientNotice]") -> list[Notified]:
+    """Return notices with what was answered last."""
+    rows = list(found)
+    answers = NoticeAnswer.objects.filter(notice__in=[each.pk for each in rows]).order_by("pk")
+    last = {each.notice_id: each for each in answers}
+    return [Notified(each, last.get(each.pk)) for each in rows]
+
+
+def unanswered() -> "QuerySet[RecipientNotice]":
+    """Return the notices that have not ended."""
+    return RecipientNotice.objects.filter(~Exists(_end_of()))
+
+
+def untold(subject: Subject) -> "QuerySet[RecipientNotice]":
+    """Return the notices about a person that have neither arrived nor been settled.
+
+    As long as there is one, the identifiers in it cannot be destroyed.
+    """
+    return _untold().filter(request__subject__in=rows_of(subject))
+
+
+def somebody_untold(subject: str) -> Exists:
+    """Return the same as a condition on rows that name one of a person's rows in ``subject``."""
+    return Exists(_untold().filter(request__subject=OuterRef(subject)))
+
+
+def answered_since(request: str, instant: str) -> Exists:
+    """Return whether a request's notices were answered after an instant, as a condition on rows."""
+    later = NoticeAnswer.objects.filter(notice__request=OuterRef(request), at__gt=OuterRef(instant))
+    return Exists(later)
+
+
+def to_tell() -> "QuerySet[RecipientNotice]":
+    """Return the notices that can be claimed now, the requests due first at the front."""
+    free = Q(lease_until=None) | Q(lease_until__lt=Now())
+    waiting = RecipientNotice.objects.filter(free, delivered_at=None, gave_up_at=None)
+    waiting = waiting.filter(request__refused_at=None)
+    return waiting.filter(retry_at__lte=Now()).order_by("request__due_at", "pk")
+
+
+def in_scope(request: RightsRequest) -> dict[int, Scope]:
+    """Return which recipients received data that holds the person, or a model made of it.
+
+    A data set counts if the person is or was ever on record in it, or if rows were found there;
+    one in which nothing was found tells nobody who the person is.
+    """
+    if not Disclosure.objects.exists():
+        return {}
+    held = membership.versions_holding(request.subject)
+    datasets = set(DatasetVersion.objects.filter(pk__in=held).values_list("dataset_id", flat=True))
+    found = Q(located_rows__gt=0) | Q(
+        outcome__in=[ErasureStep.Outcome.BY_HAND, ErasureStep.Outcome.EXEMPT]
+    )
+    datasets |= set(request.steps.filter(found).values_list("dataset_id", flat=True))
+    models = set(request.remediations.values_list("model_version__model_id", flat=True))
+    scopes: defaultdict[int, Scope] = defaultdict(Scope)
+    received = Disclosure.objects.filter(Q(dataset__in=called(datasets)) | Q(model__in=models))
+    for each in received:
+        scope = scopes[each.recipient_id]
+        if each.dataset_id is not None:
+            scope.datasets.add(each.dataset_id)
+        if each.model_id is not None:
+            scope.models.add(each.model_id)
+    return dict(scopes)
+
+
+def url_of(recipient: Recipient) -> str:
+    """Return a recipient's address, which may hold a secret."""
+    return organisation_key().open(bytes(recipient.url_sealed), url_place(recipient)).decode()
+
+
+def secrets_of(recipient: Recipient) -> list[bytes]:
+    """Return what to sign with now, the newest first."""
+    alive = recipient.secrets.filter(Q(ends_at=None) | Q(ends_at__gt=Now())).order_by("-pk")
+    place = secret_place(recipient)
+    return [organisation_key().open(bytes(each.sealed), place) for each in alive]
+
+
+def url_place(recipient: Recipient) -> str:
+    """Return the place that a sealed address is bound to."""
+    return f"consent_recipient/{recipient.uuid}/url"
+
+
+def secret_place(recipient: Recipient) -> str:
+    """Return the place that a sealed secret is bound to."""
+    return f"consent_recipient/{recipient.uuid}/secret"
+
+
+def answer_token(notice: UUID) -> str:
+    """Return what nobody can guess of the address that an answer goes to."""
+    digest = keyed_digest(secret_for("recipient-answer-v1"), notice.bytes)
+    return urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def answer_token_fits(notice: UUID, token: str) -> bool:
+    """Say whether a token is the one of a notice."""
+    return hmac.compare_digest(answer_token(notice).encode(), token.encode())
+
+
+def _end_of() -> "QuerySet[NoticeAnswer]":
+    return NoticeAnswer.objects.filter(notice=OuterRef("pk")).exclude(answer=Answer.ACCEPTED)
+
+
+def _untold() -> "QuerySet[RecipientNotice]":
+    open_ones = RecipientNotice.objects.filter(request__refused_at=None, delivered_at=None)
+    return open_ones.filter(~Exists(_end_of()))
