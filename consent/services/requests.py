@@ -118,9 +118,8 @@ def open_request(
     an erasure takes back every permission, an objection and a restriction are complete with it.
 
     While a request of the same kind is open, this one is joined to it, and confirms its identity.
-    What is said on one row counts for all rows of the person. Raises `SubjectErasedError`,
-    `SubjectUnregisteredError`, `ReasonMissingError`, `DetailsMissingError` and
-    `IdempotencyKeyReusedError`.
+    What is said on one row counts for all rows of the person. Raises `IdempotencyKeyReusedError`,
+    `SubjectErasedError`, and what `_refuse_unusable` and sealing raise.
     """
     asked = _Asked(
         subject=subject, kind=RequestKind(kind), key=key, verified=verified, reason=reason,

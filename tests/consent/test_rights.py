@@ -273,11 +273,13 @@ def in_every_state() -> dict[str, RightsRequest]:
     services.answer(request=made["answered"])
     made["refused"] = ask("portability")
     refusing.refuse(request=made["refused"], ground="art_12_5_unfounded")
-    for name in ("erasing", "verifying", "kept", "forgotten"):
+    for name in ("review", "erasing", "verifying", "kept", "forgotten"):
         made[name] = request = ask("erasure")
         planning.plan(request_id=request.pk)
         step = ErasureStep(request=request, dataset=DatasetFactory(), position=0)
-        if name != "erasing":
+        if name == "review":
+            step.released_at = None
+        elif name != "erasing":
             outcome = {"kept": "exempt"}.get(name, "not_found")
             step.state, step.outcome, step.finished_at = "done", outcome, timezone.now()
             step.code = "art_17_3_b"
