@@ -20,18 +20,21 @@ from consent.models import (
     Tombstone,
 )
 from consent.selectors import gate as gate_selectors
-from consent.selectors import portal, requests
+from consent.selectors import planned, portal, requests
 from consent.selectors.assessments import conclude
 from consent.selectors.certificates import certificate
 from consent.selectors.membership import members, to_reopen
 from consent.selectors.requests import RequestState
 from consent.services import erasing, gate, planning, reappearances, subjects
+from consent.services.approving import PlanChangedError, approve
 from consent.services.requests import settle_step
+from governance.models import Dataset
 from governance.services import ledger
 from lineage.models import ModelVersion
 from tests.factories.clinic import ANN, BOB, EVE, MODEL, PEOPLE, Clinic, settle
 from tests.factories.consent import SubjectFactory
 from tests.factories.governance import PurposeFactory
+from tests.factories.plans import reviewed
 
 Reason = GateDecision.Reason
 
@@ -285,6 +288,27 @@ def test_a_blocked_step_keeps_the_reappearance_open_until_somebody_settles_it(cl
     assert requests.standing_of(again()).state is RequestState.COMPLETED
     assert Reappearance.objects.get().ended_at is not None
     assert not to_reopen().exists()
+
+
+def test_where_plans_are_approved_what_joins_one_is_read_too_before_it_is_touched(clinic, erased):
+    visits = clinic.table_named("visits")
+    Dataset.objects.update(categories=["health"])
+    reviewed()
+    clinic.comes_back()
+    settle()
+    assert clinic.rows() == list(PEOPLE)
+    approve(request=again(), digest=planned.current(again()).digest, by="staff:1")
+    clinic.hand_in(visits, PEOPLE)
+    reappearances.reopen(tombstone_id=Tombstone.objects.get().pk)
+    settle()
+    assert (clinic.rows(), clinic.rows("visits")) == ([BOB, EVE], list(PEOPLE))
+    with pytest.raises(PlanChangedError):  # one of the two data sets is done since
+        approve(request=again(), digest=planned.current(again()).digest, by="staff:1")
+    approve(request=again(), digest=planned.current(again()).digest, by="staff:1")
+    settle()
+    assert clinic.rows("visits") == [BOB, EVE]
+    assert again().forgotten_at is not None
+    assert again().plans.count() > 1
 
 
 def test_a_blocked_step_holds_up_no_other_data_set(clinic, erased):

@@ -30,11 +30,11 @@ from consent.models import (
     Tombstone,
 )
 from consent.rules import DecisionKind
-from consent.selectors import portal, requests
+from consent.selectors import identifier_keys, portal, requests
 from consent.selectors.certificates import certificate
 from consent.selectors.journal import reckoning
 from consent.selectors.requests import RequestState
-from consent.services import decisions, journal, subjects
+from consent.services import decisions, journal, merging, rotating, subjects
 from consent.services.requests import open_erasure
 from deploy import health, programs, starting
 from deploy.devstack.process import end
@@ -255,6 +255,70 @@ def test_a_person_whom_the_backup_never_knew_is_recognised_when_they_come(clinic
     with pytest.raises(subjects.PersonWasErasedError):
         subjects.register(identifiers=[("card", "A-1")])
     assert clinic.rows() == list(PEOPLE)
+
+
+@pytest.mark.parametrize("merge_is_lost", [False, True])
+def test_somebody_in_two_rows_is_erased_in_both_whether_the_backup_knew_of_it_or_not(
+    clinic, merge_is_lost
+):
+    ann, card = (
+        subjects.register(identifiers=[each]).subject for each in (("email", ANN), ("card", "A-1"))
+    )
+
+    def merged():
+        merging.merge(subject=ann, other=card, key=uuid4(), reason="shown at the desk")
+
+    if not merge_is_lost:
+        merged()
+    with lost():
+        if merge_is_lost:
+            merged()
+        open_erasure(subject=card, key=uuid4(), verified=True)
+        settle()
+        assert Subject.objects.filter(erased_at=None).count() == 2
+    [line] = reckoning().missing
+    assert sorted(each.scheme for each in line.entry.identifiers) == ["card", "email"]
+    clinic.write_table(PEOPLE)
+    done = replayed()
+    assert done["people"] == len(done["requests"]) == 1 + merge_is_lost
+    settle()
+    assert clinic.rows() == [BOB, EVE]
+    assert not Subject.objects.filter(pk__in=[ann.pk, card.pk], erased_at=None).exists()
+    assert not Revival.objects.exists()
+
+
+@pytest.mark.parametrize("half_way", [False, True])
+def test_a_backup_from_before_a_rotation_is_brought_up_to_the_key_of_the_journal(clinic, half_way):
+    subjects.register(identifiers=[("email", ANN)])
+    with lost():
+        rotating.introduce()
+        while not half_way and not rotating.move_up().finished:
+            pass
+        clinic.erased(ANN)
+        clinic.erased(BOB)
+    missing = reckoning().missing
+    assert [each.key_version for line in missing for each in line.entry.identifiers] == [2, 2]
+    clinic.write_table(PEOPLE)
+    assert replayed("--dry-run")["people"] == 0
+    done = replayed()
+    assert (done["replayed"], done["people"]) == (2, 2)
+    assert identifier_keys.current() == identifier_keys.Keys(2, under_way=False)
+    assert set(Tombstone.objects.values_list("key_version", flat=True)) == {2}
+    settle()
+    assert clinic.rows() == [EVE]
+
+
+def test_while_keys_are_rotated_who_comes_back_is_erased_all_the_same(clinic):
+    clinic.erased(ANN)
+    rotating.introduce()
+    clinic.comes_back()
+    settle()
+    assert clinic.rows() == [BOB, EVE]
+    while not rotating.move_up().finished:
+        pass
+    clinic.comes_back()
+    settle()
+    assert clinic.rows() == [BOB, EVE]
 
 
 def test_who_came_back_by_their_own_wish_after_the_erasure_is_not_erased_by_it(clinic):
