@@ -40,7 +40,7 @@ class Listed:
 def in_ndjson(blocks: Iterable[bytes], *, column: str) -> Iterator[Listed]:
     """Yield what a list holds of which each line is an identifier, or has one under ``column``.
 
-    Empty lines are no rows. Raises `consent.manifests.ManifestMalformedError`.
+    Empty lines are no rows. Raises `consent.manifest_errors.ManifestMalformedError`.
     """
     lines: list[int] = []
     values: list[str] = []

@@ -12,23 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Any
 
+from consent.manifest_errors import BODY_BYTES, malformed
 from governance.errors import BodyTooLargeError, ColophonError
 from governance.gzipped import GZIP_ONLY, MalformedGzipError
 
 BLOCK_BYTES = 1 << 16
 LINE_BYTES = 1 << 16
-BODY_BYTES = 4 << 30
 NDJSON_KEY = "id"
 
 
 _ESCAPES = re.compile(r'["\\]')
-
-
-class ManifestMalformedError(ColophonError):
-    """A line cannot be read; nothing of the manifest was taken."""
-
-    code = "manifest_malformed"
-    status = 400
 
 
 class ManifestTruncatedError(ColophonError):
@@ -124,11 +117,6 @@ def named(form: Form, blocks: Iterable[bytes], *, column: str) -> Iterator[tuple
         return parquet_lists.named(blocks, column=column)
     lines = _lines(blocks)
     return _csv(lines, column) if form is Form.CSV else _ndjson(lines, column)
-
-
-def malformed(line: int, reason: str) -> ManifestMalformedError:
-    """Return the error for a line, without what stands in it."""
-    return ManifestMalformedError(f"line {line}: {reason}", line=line)
 
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[str]:

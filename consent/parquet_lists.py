@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from consent.manifests import BODY_BYTES, malformed
+from consent.manifest_errors import BODY_BYTES, malformed
 from governance.errors import BodyTooLargeError, ColophonError
 
 _ROOT = Path(__file__).resolve().parents[1]

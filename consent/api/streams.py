@@ -9,7 +9,8 @@ from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from consent.manifests import BODY_BYTES, Body, ManifestTruncatedError
+from consent.manifest_errors import BODY_BYTES
+from consent.manifests import Body, ManifestTruncatedError
 from governance.errors import ColophonError
 
 BLOCK_BYTES = 1 << 20

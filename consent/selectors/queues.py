@@ -19,7 +19,9 @@ from governance.models import WebhookDelivery, WebhookEndpoint
 
 AGAIN_AND_AGAIN = 3
 # What passes by itself, as the connectors say; all else waits for somebody.
-PASSING = ("storage_unreachable", "storage_busy", "storage_refused", "rows_remain")
+PASSING = (
+    "storage_unreachable", "storage_busy", "storage_refused", "rows_remain", "dataset_moved",
+)  # fmt: skip
 
 
 class StepQueue(StrEnum):

@@ -11,8 +11,9 @@ from itertools import islice
 
 from django.db import connection
 
-from consent import identifiers, manifests
+from consent import identifiers
 from consent.identifiers import IdentifierMalformedError
+from consent.manifest_errors import malformed
 from consent.selectors.identifier_keys import Keys, digests_at, moved_up
 
 CHUNK = 10_000
@@ -130,4 +131,4 @@ def _digests(chunk: list[tuple[int, str]], scheme: str, version: int) -> Sequenc
         return digests_at(version, scheme, (value for _, value in chunk))
     except IdentifierMalformedError:
         place, error = identifiers.first_malformed(scheme, (value for _, value in chunk))
-        raise manifests.malformed(chunk[place][0], error.message) from None
+        raise malformed(chunk[place][0], error.message) from None

@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from pyroaring import BitMap
 
-from consent.manifests import Body, Form, ManifestMalformedError
+from consent.manifest_errors import ManifestMalformedError
+from consent.manifests import Body, Form
 from consent.models import (
     Manifest,
     MembershipSpan,

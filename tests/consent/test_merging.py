@@ -22,7 +22,7 @@ from consent.models import (
 )
 from consent.rules import DecisionKind, Standing
 from consent.selectors import decisions as selectors
-from consent.selectors import gate, persons, subjects
+from consent.selectors import gate, persons, plans, subjects
 from consent.services import decisions, merging, planning, standings
 from consent.services import gate as asking
 from consent.services import subjects as people
@@ -389,15 +389,15 @@ def test_a_merge_while_the_other_is_forgotten_leaves_nobody_half_erased():
 def test_a_merge_waits_for_a_plan_and_is_then_refused(monkeypatch):
     ada, card, _ = three()
     request = open_erasure(subject=ada, key=uuid4(), verified=True)
-    reading, merging_ended, found = Event(), Event(), planning.planned_steps
+    reading, merging_ended, found = Event(), Event(), plans.drawn
 
-    def slow(subject):
+    def slow(subject, **said):
         reading.set()
         while not (somebody_waits() or merging_ended.wait(0.01)):
             pass
-        return found(subject)
+        return found(subject, **said)
 
-    monkeypatch.setattr(planning, "planned_steps", slow)
+    monkeypatch.setattr(plans, "drawn", slow)
 
     def merges():
         assert reading.wait(20)

@@ -202,7 +202,8 @@ def test_the_queue_of_a_state_holds_what_stands_there(lake, state):
 
     eve = made.person("eve@example.org")
     open_erasure(subject=eve, key=uuid4(), verified=False)
-    open_erasure(subject=eve, key=uuid4(), verified=True)
+    open_erasure(subject=eve, key=uuid4(), verified=False)  # is joined to the one before
+    open_erasure(subject=made.person("frank@example.org"), key=uuid4(), verified=True)
     made.asked(made.person("carl@example.org"))
     made.asked(made.person(made.BOB))
     made.reviewed()

@@ -7,7 +7,8 @@ from io import BytesIO
 import pytest
 
 from consent import manifests
-from consent.manifests import Body, Form, ManifestMalformedError, ManifestTruncatedError
+from consent.manifest_errors import ManifestMalformedError
+from consent.manifests import Body, Form, ManifestTruncatedError
 from governance.errors import BodyTooLargeError
 from governance.gzipped import MalformedGzipError
 

@@ -14,7 +14,8 @@ import pytest
 
 from consent import manifests, parquet_lists, parquet_reading
 from consent.identifiers import MAX_LENGTH
-from consent.manifests import Body, Form, ManifestMalformedError, ManifestTruncatedError
+from consent.manifest_errors import ManifestMalformedError
+from consent.manifests import Body, Form, ManifestTruncatedError
 from consent.parquet_lists import ManifestRoomError
 from consent.parquet_reading import RefusedError, TooLargeError, batches
 from governance.errors import BodyTooLargeError

@@ -134,7 +134,7 @@ class Place:
             clear = clear_identifiers(person)
         except ColophonError as error:
             return self.name(person.uuid), error.code
-        return self.name(person.uuid), clear, sorted(schemes_of(person))
+        return self.name(person.uuid), clear, sorted(schemes_of([person.pk])[0])
 
 
 def played(history: list[tuple[Any, ...]], *, rotating: bool) -> list[Any]:

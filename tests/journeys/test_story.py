@@ -10,7 +10,8 @@ SAID = [
     "withdraws",
     "exactly one row is gone",
     "the whole ledger",
-    "a proof with one byte changed is refused",
+    "the certificate holds, offline",
+    "one with a changed outcome is refused",
 ]
 
 
