@@ -298,6 +298,18 @@ def test_a_list_by_another_name_leaves_out_whoever_is_known_by_both_names(loans,
     assert used() == (True, True)
 
 
+def test_a_list_that_names_one_row_of_a_person_bars_no_other_row(loans):
+    clean = dataset("clean", lifecycle="OVERWRITE")
+    learn(run("filter", -20, -10, reads=["loans"], writes=[clean]))
+    made = Dataset.objects.get(name="clean")
+    take(made, ["A-1"], mode="replace", scheme="card")
+    registered(("card", "A-1"))
+    train(facet(ask(made)), reads=["clean"])
+    joined(("email", ANN), ("card", "A-1"))
+    concluded()
+    assert uses.models_of(by_identifier("card", "A-1")), "only the card was left out by the gate"
+
+
 def test_of_two_rows_the_gate_left_out_one_and_the_other_is_still_in_the_model(loans):
     take(loans, ["A-1"], scheme="card")
     decisions.record(
