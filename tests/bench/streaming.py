@@ -31,6 +31,7 @@ FILTERING, SENDING = 2, 2  # threads that load the service
 ROWS_A_CALL = 20_000
 ROWS_A_QUESTION = 1_000
 EVENTS = 13 * 10**6
+PACE = 0.1  # seconds between the 50 events that a thread sends and the next
 
 
 def gate_stream(*, scale: str, environment: dict[str, str]) -> Row:
@@ -163,6 +164,7 @@ def _load(url: str, bearer: str, decision: GateDecision):
         )
         assert answer.status_code == 204, answer.text[:200]
         sent[n] += 50
+        ended.wait(PACE)
 
     def repeat(work: Callable[[httpx.Client, int], None], n: int) -> None:
         with _client(url, bearer) as client:
