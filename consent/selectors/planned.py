@@ -31,7 +31,8 @@ class Planned:
     @property
     def waits(self) -> bool:
         """Say whether it has to be approved before anything is touched."""
-        return len(self.approvals) < self.plan.approvals
+        missing = len(self.approvals) < self.plan.approvals
+        return missing and self.plan.request.refused_at is None
 
     @property
     def looked_at(self) -> datetime | None:

@@ -89,7 +89,7 @@ def reject(*, request: RightsRequest, digest: str, by: str, reason: str) -> Eras
 def waiting_plan(request_id: int) -> ErasurePlan:
     """Lock a request and return its plan that waits for approval."""
     request = RightsRequest.objects.select_for_update().select_related("subject").get(pk=request_id)
-    plan = planned.current(request)
+    plan = planned.current(request) if request.refused_at is None else None
     if plan is None or plan.approved_by.count() >= plan.approvals:
         raise PlanNotWaitingError("there is no plan here that waits for approval")
     plan.request = request

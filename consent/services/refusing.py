@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from consent.grounds import Refusal
@@ -50,7 +51,8 @@ def refuse(*, request: RightsRequest, ground: Refusal, text: str = "") -> None:
 def _keep_everything(request: RightsRequest, ground: Refusal) -> None:
     """Give each part of a plan its end, so that no worker begins with it any more.
 
-    The steps are locked first: who is about to claim one waits, and finds that it is done.
+    The steps are locked first: who is about to claim one waits, and finds that it is done. One
+    that waits for approval is released with its end, since there is nothing left to approve.
     """
     steps = ErasureStep.objects.filter(request=request)
     list(steps.select_for_update().values_list("pk", flat=True))
@@ -61,7 +63,7 @@ def _keep_everything(request: RightsRequest, ground: Refusal) -> None:
     now = timezone.now()
     steps.exclude(state=ErasureStep.State.DONE).update(
         state=ErasureStep.State.DONE, outcome=ErasureStep.Outcome.EXEMPT, code=ground.value,
-        finished_at=now, lease_until=None,
+        finished_at=now, lease_until=None, released_at=Coalesce("released_at", Now()),
     )  # fmt: skip
     Remediation.objects.filter(request=request, closed_at=None).update(
         outcome=Remediation.Outcome.EXEMPT, code=ground.value, closed_at=now

@@ -8,7 +8,7 @@ from django.db import connection
 from consent.models import ErasurePlan, ErasureStep, PlanApproval, PlanRejection, RequestRecord
 from consent.selectors import planned, requests
 from consent.selectors.requests import RequestState
-from consent.services import approving, claims, erasing, retrying
+from consent.services import approving, claims, erasing, refusing, retrying
 from consent.services.approving import (
     ApprovedAlreadyError,
     PlanChangedError,
@@ -344,3 +344,23 @@ def test_approving_needs_a_plan_that_waits(lake):
     request = made.asked()
     with pytest.raises(PlanNotWaitingError):
         approving.approve(request=request, digest=made.digest(request), by="staff:1")
+
+
+def test_a_refusal_leaves_nothing_to_approve_and_touches_nothing(lake):
+    made.reviewed()
+    request = made.asked()
+    digest, before = made.digest(request), lake.rows()
+    refusing.refuse(request=request, ground="art_17_3_b")
+    request.refresh_from_db()
+    assert requests.standing_of(request).state is RequestState.REFUSED
+    assert planned.planned(request).waits is False
+    for decide in (
+        lambda: approve(request=request, digest=digest, by="operator:7"),
+        lambda: reject(request=request, digest=digest, by="operator:7", reason="no"),
+    ):
+        with pytest.raises(PlanNotWaitingError):
+            decide()
+    made.worked(erasing.carry_out)
+    assert lake.rows() == before
+    ends = set(request.steps.values_list("state", "outcome", "code"))
+    assert ends == {("done", "exempt", "art_17_3_b")}

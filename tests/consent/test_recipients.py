@@ -35,10 +35,11 @@ from consent.services import (
     forgetting,
     merging,
     notifying,
+    planning,
     recipients,
     subjects,
 )
-from consent.services.requests import confirm_identity, correct, open_request
+from consent.services.requests import confirm_identity, correct, open_automatic, open_request
 from governance import certificate_check
 from governance.models import Dataset, Model
 from governance.selectors import signing as published
@@ -423,6 +424,12 @@ def test_while_a_plan_waits_for_approval_nobody_is_told(partner):
     plan = request.plans.get()
     approving.approve(request=request, digest=plan.digest, by="eva")
     assert request.notices.count() == 1
+
+
+def test_of_data_that_merely_came_back_nobody_is_told_again(partner):
+    request = open_automatic(subject=ann(), key=uuid4())
+    planning.plan(request_id=request.pk)
+    assert not request.notices.exists()
 
 
 def test_of_a_copy_nobody_is_told(partner):
