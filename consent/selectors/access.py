@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from consent.models import AccessPackage, Manifest, RequestKind, RightsRequest, Subject
-from consent.selectors import portal, receipts, subjects
+from consent.selectors import portal, receipts, recipients, subjects
 from consent.selectors.persons import rows_of
 from consent.selectors.portal import Holding, ModelUse, Position
 from governance.models import Dataset
@@ -69,6 +69,7 @@ def known_of(subject: Subject, at: datetime) -> dict[str, Any]:
     """
     return {
         **provided_by(subject, at),
+        "recipients": [{"name": each.name} for each in recipients.holding_data_of(subject)],
         "models": [_use(each) for each in portal.model_uses(subject)],
         "purposes": [_position(each) for each in portal.positions(subject, at)],
         "policies": [

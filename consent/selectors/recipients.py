@@ -192,6 +192,15 @@ def in_scope(request: RightsRequest) -> dict[int, Scope]:
     return dict(scopes)
 
 
+def holding_data_of(subject: Subject) -> "QuerySet[Recipient]":
+    """Return who received data that holds a person, or did: what Art. 15(1)(c) lets them know."""
+    held = DatasetVersion.objects.filter(pk__in=membership.versions_holding(subject))
+    received = Disclosure.objects.filter(
+        dataset__in=called(set(held.values_list("dataset_id", flat=True)))
+    )
+    return Recipient.objects.filter(pk__in=received.values("recipient_id")).order_by("name")
+
+
 def url_of(recipient: Recipient) -> str:
     """Return a recipient's address, which may hold a secret."""
     return organisation_key().open(bytes(recipient.url_sealed), url_place(recipient)).decode()

@@ -17,7 +17,7 @@ from consent.rules import DecisionKind
 from consent.selectors import access, requests
 from consent.selectors.requests import RequestState
 from consent.selectors.subjects import SubjectErasedError, by_identifier
-from consent.services import decisions, packages, subjects
+from consent.services import decisions, packages, recipients, subjects
 from governance.models import LedgerRecord
 from governance.services import ledger
 from tests.factories.consent import registered
@@ -78,6 +78,15 @@ def test_a_copy_holds_what_is_known_of_the_person_and_answers_the_request(shelf)
     assert BOB.encode() not in b"".join(files.values())
     assert requests.standing_of(request).state is RequestState.COMPLETED
     assert told(request) == ["request.received", "request.completed", "package.fetched"]
+
+
+def test_a_copy_names_who_received_the_data_and_nobody_else(shelf):
+    for name, received in (("Partner Ltd", [shelf.loans]), ("Others Inc", [])):
+        recipients.register(
+            name=name, url="https://example.org/hooks", scheme="email", datasets=received
+        )
+    known = json.loads(unpacked(prepared("access"))["data.json"])
+    assert known["recipients"] == [{"name": "Partner Ltd"}]
 
 
 def test_the_decisions_in_a_copy_can_be_checked_with_the_keys_beside_them(shelf, tmp_path, capsys):
