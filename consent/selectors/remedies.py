@@ -293,6 +293,8 @@ def measure(of: Remedied, uuid: UUID) -> RemediationMeasure:
 def standings(found: "QuerySet[Remediation] | Iterable[Remediation]") -> list[Remedied]:
     """Return remediations as they stand, in their order, with three queries for all."""
     keys = [each.pk for each in found]
+    if not keys:
+        return []
     rows = (
         Remediation.objects.filter(pk__in=keys)
         .annotate(closing_measure=Subquery(_closing_one().order_by("pk").values("pk")[:1]))

@@ -130,6 +130,8 @@ def _uses(
     """
     held = BitMap(holding)
     above = _above(candidates, held)
+    if not above:
+        return []
     stops = _stops(row, rows, BitMap.union(BitMap(), *above.values()))
     targets = frozenset(holding - stops)
     described = candidates.filter(pk__in=list(above)).select_related(
