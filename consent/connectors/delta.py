@@ -7,6 +7,7 @@ the change feed show of them is gone, and so are the log entries that name them 
 largest value. Rows of other people stay as they are.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ _PARQUET: Final = ParquetFormat()
 _CHANGES: Final = "_change_data/"
 # Seconds are few, since the step is tried again anyway.
 _PATIENCE: Final = {"connect_timeout": "5s", "max_retries": "2", "retry_timeout": "10s"}
+# A status, and not some digits of a port that are the same.
+_DENIED: Final = re.compile(r"permission denied|accessdenied|\b403\b")
 
 
 class DeltaConnector(Connector):
@@ -212,7 +215,7 @@ def _delta_errors(name: str, writing: bool) -> Iterator[None]:
         told = "".join(map(str, chain(error.args, [error.__class__.__name__]))).lower()
         if isinstance(error, FileNotFoundError):
             raise
-        if any(each in told for each in ("permission denied", "accessdenied", "403")):
+        if _DENIED.search(told):
             raise _forbidden(name, writing) from None
         if any(each in told for each in ("error sending request", "timed out", "connection")):
             raise StorageUnreachableError(

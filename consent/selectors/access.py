@@ -51,7 +51,9 @@ def provided_by(subject: Subject, at: datetime) -> dict[str, Any]:
     `SubjectUnregisteredError`.
     """
     named = [
-        {"scheme": scheme, "value": value} for scheme, value in subjects.clear_identifiers(subject)
+        {"scheme": scheme, "value": value}
+        for row in Subject.objects.filter(pk__in=rows_of(subject)).order_by("pk")
+        for scheme, value in subjects.clear_identifiers(row)
     ]
     return {
         "format": FORMAT,

@@ -20,6 +20,7 @@ from deploy import programs
 from deploy.devstack import Endpoints
 
 LEASE_SECONDS = 3
+AWAY_SECONDS = 45  # the sweeper waits half a minute before it works itself
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Nemesis:
             "worker frozen past its lease": self._zombie,
             "broker killed": self._broker_killed,
             "broker frozen": self._broker_frozen,
+            "broker away": self._broker_away,
             "sessions terminated": self._sessions_terminated,
             "worker restarted in order": self._worker_restarted,
             "sweeper killed": self._sweeper_killed,
@@ -123,12 +125,16 @@ class Nemesis:
     def _broker_killed(self) -> None:
         self._end_server("valkey")
 
-    def _broker_frozen(self) -> None:
+    def _broker_frozen(self, seconds: float = 4) -> None:
         pid = self._pid("valkey")
         if pid is not None:
             os.kill(pid, signal.SIGSTOP)
-            time.sleep(4)
+            time.sleep(seconds)
             os.kill(pid, signal.SIGCONT)
+
+    def _broker_away(self) -> None:
+        """Let the broker answer nobody for so long that the sweeper does the work itself."""
+        self._broker_frozen(AWAY_SECONDS)
 
     def _database_stopped(self) -> None:
         self._end_server("postgres", signal.SIGQUIT)  # what `pg_ctl stop -m immediate` sends
