@@ -44,7 +44,6 @@ UNSIGNED_SECONDS = 60.0
 DAY_SECONDS = 24 * 3600.0
 _PAUSES = {
     consent_tasks.carry_out.name: STEP_NUDGE_SECONDS,
-    consent_tasks.scan.name: STEP_NUDGE_SECONDS,
     consent_tasks.look.name: STEP_NUDGE_SECONDS,
     lineage_tasks.let_go.name: DAY_SECONDS,
     consent_tasks.assess.name: ASSESS_SECONDS,

@@ -157,8 +157,11 @@ def test_an_earlier_word_that_is_taken_over_later_still_counts(made):
     publish("planning")
     page(signed_in(ANN))
     planning = Purpose.objects.get(key="planning")
-    says(person(ANN), planning, "given", "import", at=timezone.now() - timedelta(days=9))
+    ann = person(ANN)
+    assert ann.pk in selectors.excluded_from([ann.pk], planning, timezone.now())
+    says(ann, planning, "given", "import", at=timezone.now() - timedelta(days=9))
     assert standing_of(ANN, "planning") == Standing.GIVEN
+    assert ann.pk not in selectors.excluded_from([ann.pk], planning, timezone.now())
 
 
 def test_for_somebody_known_from_a_list_the_objection_is_recorded(made):
