@@ -19,6 +19,7 @@ class Manifest(models.Model):
 
     ``digest`` is a keyed digest of the inflated bytes: with a bare one, whoever guesses the
     people on a short list could confirm the guess. ``rows`` counts lines, ``people`` persons.
+    The same list is taken twice if something else was said in between: each is a word of its own.
     """
 
     class Mode(models.TextChoices):
@@ -44,10 +45,6 @@ class Manifest(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["version", "mode", "scheme", "column", "digest"],
-                name="consent_manifest_once",
-            ),
             models.CheckConstraint(
                 condition=Q(mode__in=["add", "remove", "replace"]),
                 name="consent_manifest_mode_known",

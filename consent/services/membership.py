@@ -81,6 +81,7 @@ def load(
 ) -> Loaded:
     """Take a manifest for one version; the same one again is a success that changes nothing.
 
+    Unless something that could contradict it was said in between: then it is a new word.
     People who are not known yet become subjects without a key. Those who were erased become
     no members: they are kept as reappearances. ``add`` may come late; what it says holds until
     the next thing that is known of the person. Raises the errors of this module and of
@@ -118,13 +119,15 @@ def settle(
     client: ApiClient | None,
 ) -> Loaded:
     """Take those who are named as the manifest of a version; ``digest`` names its content."""
-    facts = {"version": version, "mode": mode, "scheme": scheme, "column": column}
-    before = Manifest.objects.filter(**facts, digest=digest).first()
-    if before is not None:
+    same = Manifest.objects.filter(
+        version=version, mode=mode, scheme=scheme, column=column, digest=digest
+    )
+    before = same.order_by("pk").last()
+    if before is not None and _still_holds(before):
         return Loaded(before, repeated=True)
     _refuse_disorder(version, mode)
     manifest = Manifest.objects.create(
-        **facts, dataset=dataset, digest=digest,
+        dataset=dataset, version=version, mode=mode, scheme=scheme, column=column, digest=digest,
         rows=named.rows, people=named.people, received_from=client,
     )  # fmt: skip
     _take(manifest, named.keys)
@@ -151,6 +154,27 @@ def _scheme(dataset: Dataset, scheme: str) -> str:
     if not chosen:
         raise SubjectSchemeMissingError("in which scheme the people are named is not known")
     return identifiers.known_scheme(chosen)
+
+
+def _still_holds(manifest: Manifest) -> bool:
+    """Say whether nothing has happened since that could contradict the list; it is staged again.
+
+    Lists that only add cannot undo each other, nor lists that only remove. Somebody named who was
+    forgotten meanwhile is no member any more: the list then says that the data has come back.
+    """
+    later = Manifest.objects.filter(version=manifest.version, pk__gt=manifest.pk)
+    if manifest.mode != Manifest.Mode.REPLACE:
+        later = later.exclude(mode=manifest.mode)
+    if later.exists():
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM consent_tombstone t"
+            "  JOIN consent_named n ON n.digest = t.digest"
+            " WHERE t.scheme = %s AND t.erased_at > %s)",
+            [manifest.scheme, manifest.received_at],
+        )
+        return not cursor.fetchone()[0]
 
 
 def _refuse_disorder(version: DatasetVersion, mode: Manifest.Mode) -> None:

@@ -156,7 +156,6 @@ FIRES = {
     "consent_decision_not_in_the_future": lambda: ConsentDecisionFactory(
         decided_at=NOON + timedelta(days=36500)
     ),
-    "consent_manifest_once": lambda: twice(manifest, version()),
     "consent_manifest_mode_known": lambda: manifest(mode="drop"),
     "consent_manifest_is_a_digest": lambda: manifest(digest=b"short"),
     "consent_manifest_a_row_names_one_person": lambda: manifest(rows=1, people=2),

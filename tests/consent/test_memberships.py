@@ -141,6 +141,45 @@ def test_the_same_manifest_again_changes_nothing(dataset, v1):
     assert counts() == before
 
 
+def test_a_list_handed_in_again_after_another_is_the_last_word(dataset, v1):
+    first = take(dataset, ["ada", "bob"], mode="replace", version=v1)
+    take(dataset, ["bob"], mode="replace", version=v1)
+    again = take(dataset, ["ada", "bob"], mode="replace", version=v1)
+    assert again != first
+    assert people_of(dataset, v1) == named("ada", "bob")
+    assert selectors.versions_proven_without(person("ada"), [v1.pk]) == set()
+    take(dataset, ["bob"], mode="replace", version=v1)
+    assert people_of(dataset, v1) == named("bob")
+    assert selectors.versions_proven_without(person("ada"), [v1.pk]) == {v1.pk}
+
+
+@pytest.mark.parametrize("undone", ["remove", "replace"])
+def test_who_was_taken_out_is_added_by_the_same_list_again(dataset, v1, undone):
+    take(dataset, ["ada"], version=v1)
+    take(dataset, ["ada"] if undone == "remove" else [], mode=undone, version=v1)
+    take(dataset, ["ada"], version=v1)
+    assert people_of(dataset, v1) == named("ada")
+
+
+def test_parts_of_a_long_list_are_repeats_in_any_order(dataset, v1):
+    parts = [take(dataset, [name], version=v1) for name in ("ada", "bob")]
+    before = counts()
+    assert [take(dataset, [name], version=v1) for name in ("ada", "bob")] == parts
+    assert counts() == before
+
+
+def test_the_same_list_after_an_erasure_says_that_the_data_has_come_back(dataset, v1):
+    registered(("opaque", "ada"))
+    take(dataset, ["ada", "bob"], version=v1)
+    subjects.forget(subject=person("ada"))
+    take(dataset, ["ada", "bob"], version=v1)
+    assert Reappearance.objects.filter(dataset=dataset, ended_at=None).count() == 1
+    assert people_of(dataset) >= named("bob")
+    before = counts()
+    take(dataset, ["ada", "bob"], version=v1)
+    assert counts() == before
+
+
 def test_another_data_set_is_not_touched(dataset, v1):
     other = DatasetFactory()
     take(other, ["ada"])
