@@ -4,7 +4,7 @@ Pure: decisions and instants come in as arguments. The database mirrors `in_forc
 anti-join, ``ConsentDecision.objects.in_force``; a test holds the two together.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -95,44 +95,39 @@ AnyDecision = TypeVar("AnyDecision", bound=Decision)
 NO = frozenset({Standing.REFUSED, Standing.WITHDRAWN, Standing.OBJECTED})
 
 
-def in_force(decisions: Iterable[AnyDecision], at: datetime) -> AnyDecision | None:
+def in_force(decisions: Collection[AnyDecision], at: datetime) -> AnyDecision | None:
     """Return the decision of one person on one purpose that stands at an instant.
 
     The order of recording matters only between equals: a "yes" that is recorded late never
-    overrides a "no" that was decided after it. A browser's signal never overrides what was said
-    by or for the person, whichever came first.
+    overrides a "no" that was decided after it.
     """
-    made = [each for each in decisions if each.decided_at <= at]
-    return max(
-        made,
-        key=lambda each: (
-            each.source != DecisionSource.SIGNAL,
-            each.decided_at, DecisionKind(each.kind).weight, each.pk,
-        ),
-        default=None,
-    )  # fmt: skip
+    return deciding([decisions], at)
 
 
-def standing(decisions: Iterable[Decision], at: datetime) -> Standing:
+def standing(decisions: Collection[Decision], at: datetime) -> Standing:
     """Return what one person's decisions on one purpose amount to at an instant."""
     return _standing_of(in_force(decisions, at), at)
 
 
-def standing_within(levels: Sequence[Iterable[Decision]], at: datetime) -> Standing:
+def standing_within(levels: Sequence[Collection[Decision]], at: datetime) -> Standing:
     """Return the standing on a purpose, given the decisions on it and on each wider one."""
     return _standing_of(deciding(levels, at), at)
 
 
-def deciding(levels: Sequence[Iterable[AnyDecision]], at: datetime) -> AnyDecision | None:
+def deciding(levels: Sequence[Collection[AnyDecision]], at: datetime) -> AnyDecision | None:
     """Return the decision that a standing on a purpose rests on, if anything was said.
 
     ``levels`` starts with the purpose itself. The nearest level on which anything was said
     decides, so a wider "yes" never overrides a narrower "no". A wider "no" that was decided at
-    the same time or later does override: who stops the whole has stopped the part. Signals are
-    heard only where nothing was said on any level: the general choice gives way to the particular.
+    the same time or later does override: who stops the whole has stopped the part.
+
+    A browser's signal never overrides what was said by or for the person on any level, whichever
+    came first: the general choice gives way to the particular. It is heard where nothing was
+    said, or where all that was said is a "yes" that has run out.
     """
-    found = [stands for level in levels if (stands := in_force(level, at))]
-    said = [each for each in found if each.source != DecisionSource.SIGNAL] or found
+    said = _last_words(levels, at, signals=False)
+    if all(has_run_out(each, at) for each in said):
+        said = _last_words(levels, at, signals=True) or said
     if not said:
         return None
     nearest, *wider = said
@@ -142,6 +137,11 @@ def deciding(levels: Sequence[Iterable[AnyDecision]], at: datetime) -> AnyDecisi
         if not DecisionKind(each.kind).is_yes and each.decided_at >= nearest.decided_at
     ]
     return max(stops, key=lambda each: each.decided_at, default=nearest)
+
+
+def has_run_out(decision: Decision, at: datetime) -> bool:
+    """Say whether a decision is a "yes" that is none any more."""
+    return decision.valid_until is not None and decision.valid_until <= at
 
 
 def permitted(
@@ -164,11 +164,29 @@ def permitted(
     return need is Need.NOTHING or standing not in NO
 
 
+def _last_words(
+    levels: Sequence[Collection[AnyDecision]], at: datetime, *, signals: bool
+) -> list[AnyDecision]:
+    """Return the last signal, or the last of all else, of each level that has any by then."""
+    made = (
+        [
+            each
+            for each in level
+            if each.decided_at <= at and (each.source == DecisionSource.SIGNAL) is signals
+        ]
+        for level in levels
+    )
+    return [max(some, key=_rank) for some in made if some]
+
+
+def _rank(decision: Decision) -> tuple[datetime, int, int]:
+    return decision.decided_at, DecisionKind(decision.kind).weight, decision.pk
+
+
 def _standing_of(decision: Decision | None, at: datetime) -> Standing:
     if decision is None:
         return Standing.NONE
     kind = DecisionKind(decision.kind)
     if not kind.is_yes:
         return Standing(kind.value)
-    expired = decision.valid_until is not None and decision.valid_until <= at
-    return Standing.EXPIRED if expired else Standing.GIVEN
+    return Standing.EXPIRED if has_run_out(decision, at) else Standing.GIVEN

@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         "bench", "measure speed beside yardsticks, into .bench/results.json", commands.bench
     )
     bench.add_argument(
+        "rows", nargs="*", metavar="ROW", help="measure only the groups of these rows of the table"
+    )
+    bench.add_argument(
         "--scale",
         choices=["small", "full"],
         help="how much data; the default is BENCH_SCALE, or small (about two minutes)",

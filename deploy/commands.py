@@ -77,7 +77,7 @@ def bench(options: Namespace) -> int:
     """Run the benchmarks and return their exit status."""
     with environment_of("bench") as environment:
         environment["BENCH_SCALE"] = options.scale or environment.get("BENCH_SCALE", "small")
-        return foreground.run(programs.python("-m", "tests.bench"), environment)
+        return foreground.run(programs.python("-m", "tests.bench", *options.rows), environment)
 
 
 def chaos(options: Namespace) -> int:

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from consent.api.streams import StreamParser, body_of, sent_in
+from consent.api.streams import StreamParser, body_of, heard_out, sent_in
 from consent.manifests import Form
 from consent.models import Manifest
 from consent.selectors import membership as selectors
@@ -101,16 +101,17 @@ class Members(APIView):
         asked = query_of(request, ManifestQuery)
         sent = sent_in(request)
         ensure_origins([dataset.pk])
-        loaded = membership.load(
-            dataset=dataset,
-            version=selectors.version_of(dataset, asked["version"]),
-            mode=Manifest.Mode(asked["mode"]),
-            form=Form(sent.form),
-            body=body_of(request, sent, key=secret_for("manifest-digest-v1")),
-            column=asked["column"],
-            scheme=asked["scheme"],
-            client=key.client,
-        )
+        with heard_out(request):
+            loaded = membership.load(
+                dataset=dataset,
+                version=selectors.version_of(dataset, asked["version"]),
+                mode=Manifest.Mode(asked["mode"]),
+                form=Form(sent.form),
+                body=body_of(request, sent, key=secret_for("manifest-digest-v1")),
+                column=asked["column"],
+                scheme=asked["scheme"],
+                client=key.client,
+            )
         shown = ManifestOut(loaded.manifest).data
         return Response(shown, status=200 if loaded.repeated else 201)
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 from django.db import models
 from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
 from django.db.models.functions import Now
+from django.db.models.lookups import Exact
 
 from consent.models.subjects import Subject
 from consent.rules import DecisionKind, DecisionSource
@@ -13,6 +14,10 @@ from governance.fields import public_id
 from governance.models import Purpose
 
 SIGNAL = DecisionSource.SIGNAL.value
+# What a browser signals is no match for what was said, nor the other way round: each has a last.
+IN_THE_SAME_VOICE = Q(source=OuterRef("source")) | ~(
+    Q(source=SIGNAL) | Q(Exact(OuterRef("source"), SIGNAL))
+)
 
 # How far the clock of whoever took a decision may run ahead of the database's.
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -105,8 +110,9 @@ class ConsentDecisionQuerySet(models.QuerySet["ConsentDecision"]):
         """Keep, per subject and purpose, only the decision that stands at ``at``.
 
         It is the last by ``decided_at``; at the same instant the stronger word, and a "no" is
-        always the stronger; then the one recorded later. Where anything was said by or for the
-        person, no signal stands. `consent.rules.in_force` says the same.
+        always the stronger; then the one recorded later. A signal stands only where nothing was
+        said by or for the person, or a "yes" that has run out. `consent.rules.in_force` says the
+        same.
         """
         return self.last_words(at).heard(at, purpose_id=OuterRef("purpose_id"))
 
@@ -119,18 +125,21 @@ class ConsentDecisionQuerySet(models.QuerySet["ConsentDecision"]):
         later = self.model.objects.filter(
             Q(decided_at__gt=OuterRef("decided_at"))
             | Q(decided_at=OuterRef("decided_at")) & weightier,
-            ~Q(source=SIGNAL) | Q(source=OuterRef("source")),
+            IN_THE_SAME_VOICE,
             decided_at__lte=at,
             **same,
         )
         return self.filter(~Exists(later), decided_at__lte=at)
 
     def heard(self, at: datetime, **purposes: Any) -> Self:
-        """Leave out signals of people by or for whom anything was said on these purposes."""
-        said = self.model.objects.filter(
-            ~Q(source=SIGNAL), subject_id=OuterRef("subject_id"), decided_at__lte=at, **purposes
+        """Of each person keep, of last words on these purposes, what was said, or the signals."""
+        last = self.model.objects.last_words(at).filter(
+            subject_id=OuterRef("subject_id"), **purposes
         )
-        return self.exclude(Exists(said), source=SIGNAL)
+        run_out = Q(valid_until__lte=at)
+        said = Exists(last.exclude(source=SIGNAL).exclude(run_out))
+        signalled = Exists(last.filter(source=SIGNAL))
+        return self.exclude(said, source=SIGNAL).exclude(run_out, ~said, signalled)
 
 
 class ConsentDecision(models.Model):

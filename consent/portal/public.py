@@ -1,6 +1,7 @@
 """Pages that anybody may read: what this is, and the rules. They count nobody and set no cookie."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -12,6 +13,8 @@ from governance.models import LegalBasis, Policy, PolicyVersion, Purpose
 from governance.policy_rules import demands_of_published
 from governance.selectors import rules
 
+_DPV = tuple(f"{scheme}://w3id.org/dpv" for scheme in ("https", "http"))
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -20,6 +23,7 @@ class Card:
     purpose: Purpose
     basis: words.Basis
     definition: str
+    defined_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,9 @@ def front(request: HttpRequest) -> HttpResponse:
     """Say what this is, and show the catalogue of purposes and policies."""
     found = sorted(rules.purposes(), key=lambda each: each.title.casefold())
     cards = [
-        Card(each, words.BASIS[LegalBasis(each.legal_basis)], _web_address(each.dpv_iri))
+        Card(each, words.BASIS[LegalBasis(each.legal_basis)], address, _definer(address))
         for each in found
+        for address in [_web_address(each.dpv_iri)]
     ]
     return shown(request, "front", {"cards": cards, "policies": _shelf()})
 
@@ -71,6 +76,13 @@ def policy(request: HttpRequest, key: str, number: int | None = None) -> HttpRes
 def _web_address(iri: str) -> str:
     """Return an address that may stand in a link: what is no web page could be a script."""
     return iri if iri.startswith(("https://", "http://")) else ""
+
+
+def _definer(address: str) -> str:
+    """Name whoever defines a purpose: an organisation may have words of its own beside the W3C's."""
+    if address.startswith(_DPV):
+        return "in the W3C’s privacy vocabulary"
+    return f"at {urlsplit(address).hostname}" if address else ""
 
 
 def _shelf() -> list[Shelved]:

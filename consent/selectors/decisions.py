@@ -8,7 +8,7 @@ from pyroaring import BitMap
 
 from consent import rules
 from consent.models import ConsentDecision, Subject
-from consent.models.decisions import SIGNAL
+from consent.models.decisions import IN_THE_SAME_VOICE
 from consent.rules import DecisionKind, Standing, standing_within
 from consent.selectors import restrictions
 from consent.selectors.persons import rows_of, several, whole
@@ -19,8 +19,6 @@ from governance.models import Purpose
 
 YES = [each.value for each in DecisionKind if each.is_yes]
 NO = [each.value for each in DecisionKind if not each.is_yes]
-# What a browser signals is no match for what was said; two signals are.
-_as_loud = ~Q(source=SIGNAL) | Q(source=OuterRef("source"))
 FEW = 20_000  # below it, naming the people is cheaper than reading everybody's decisions
 
 
@@ -129,7 +127,7 @@ def _nearest(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
     if not levels[1:]:
         return standing
     nearer = ConsentDecision.objects.annotate(distance=_distance(levels)).filter(
-        _as_loud, subject_id=OuterRef("subject_id"), decided_at__lte=at, purpose_id__in=levels,
+        IN_THE_SAME_VOICE, subject_id=OuterRef("subject_id"), decided_at__lte=at, purpose_id__in=levels,
         distance__lt=OuterRef("distance"),
     )  # fmt: skip
     return standing.annotate(distance=_distance(levels)).filter(~Exists(nearer))
@@ -139,7 +137,7 @@ def _stops(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
     """Return what stands of "no" on a wider purpose, decided no earlier than the outer row."""
     wider = ConsentDecision.objects.last_words(at).annotate(distance=_distance(levels))
     return wider.filter(
-        _as_loud, subject_id=OuterRef("subject_id"), purpose_id__in=levels[1:], kind__in=NO,
+        IN_THE_SAME_VOICE, subject_id=OuterRef("subject_id"), purpose_id__in=levels[1:], kind__in=NO,
         distance__gt=OuterRef("distance"), decided_at__gte=OuterRef("decided_at"),
     )  # fmt: skip
 

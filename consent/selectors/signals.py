@@ -2,10 +2,9 @@
 
 from datetime import datetime
 
-from django.db.models import Q
-
-from consent.models import Subject
+from consent.models import ConsentDecision, Subject
 from consent.models.decisions import SIGNAL
+from consent.rules import has_run_out, in_force
 from consent.selectors.decisions import decided_by
 from consent.selectors.persons import rows_of
 from governance.legal import LegalBasis, Need, need_of
@@ -19,11 +18,11 @@ def meant(subject: Subject | None, at: datetime) -> list[Purpose]:
 
     Of purposes within each other, the widest: it stands for all that is part of it. None that
     rests on nobody's word, and none on which, or on a wider one of which, anything was said by
-    or for the person.
+    or for the person, other than a "yes" that has run out.
     """
     known = chains()
     named = _named(known, at)
-    said = _told_of(subject, ~Q(source=SIGNAL)) if subject else set()
+    said = _said_by(subject, at) if subject else set()
     found = []
     for pk in named:
         wider = {each.pk for each in known[pk][1:]}
@@ -34,14 +33,18 @@ def meant(subject: Subject | None, at: datetime) -> list[Purpose]:
 
 def unheeded(subject: Subject, at: datetime) -> list[Purpose]:
     """Return those of them on which no signal is recorded yet."""
-    recorded = _told_of(subject, Q(source=SIGNAL))
+    found = decided_by(rows_of(subject)).filter(source=SIGNAL)
+    recorded = set(found.values_list("purpose_id", flat=True))
     return [each for each in meant(subject, at) if each.pk not in recorded]
 
 
-def _told_of(subject: Subject, how: Q) -> set[int]:
-    """Return the purposes on which anything is recorded in some way, on any row of the person."""
-    found = decided_by(rows_of(subject)).filter(how)
-    return set(found.values_list("purpose_id", flat=True))
+def _said_by(subject: Subject, at: datetime) -> set[int]:
+    """Return the purposes on which a word stands that no signal was, on any row of the person."""
+    said: dict[int, list[ConsentDecision]] = {}
+    for each in decided_by(rows_of(subject)).exclude(source=SIGNAL):
+        said.setdefault(each.purpose_id, []).append(each)
+    stands = {pk: in_force(some, at) for pk, some in said.items()}
+    return {pk for pk, word in stands.items() if word and not has_run_out(word, at)}
 
 
 def _named(known: dict[int, list[Purpose]], at: datetime) -> set[int]:

@@ -47,9 +47,11 @@ def main() -> None:
         (erasing.erasure,),
     )  # fmt: skip
 
-    wanted = sys.argv[1:]
+    wanted, known = {*sys.argv[1:]}, {each.__name__ for group in groups for each in group}
+    if wanted - known:
+        sys.exit(f"no such row: {', '.join(sorted(wanted - known))}; one of {sorted(known)}")
     groups = tuple(
-        group for group in groups if not wanted or {each.__name__ for each in group} & {*wanted}
+        group for group in groups if not wanted or {each.__name__ for each in group} & wanted
     )
     console = Console()
     scale = os.environ.get("BENCH_SCALE", "small")

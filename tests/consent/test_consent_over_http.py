@@ -291,6 +291,20 @@ def test_a_manifest_that_was_cut_off_is_refused_and_changes_nothing():
     assert not Manifest.objects.exists()
 
 
+def test_a_refused_manifest_is_read_to_its_end_so_that_the_refusal_is_heard():
+    dataset = DatasetFactory(subject_scheme="opaque")
+    body = BytesIO(b"secret\n" + NDJSON * 500_000)
+    refused = Client().generic(
+        "POST", f"/api/v1/datasets/{dataset.uuid}/members",
+        headers={"Authorization": f"Bearer {issued_key('consent:write')}"},
+        CONTENT_TYPE="application/x-ndjson",
+        **{"wsgi.input": body, "CONTENT_LENGTH": str(len(body.getvalue()))},
+    )  # fmt: skip
+    assert problem(refused) == (400, "manifest_malformed")
+    assert body.read() == b""
+    assert not Manifest.objects.exists()
+
+
 def test_a_key_bound_to_other_namespaces_hands_nothing_in():
     dataset = DatasetFactory(subject_scheme="opaque")
     bound = Caller("consent:write", namespaces=("elsewhere",))

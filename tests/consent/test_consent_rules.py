@@ -89,6 +89,15 @@ def test_a_signal_counts_where_nothing_was_said_until_then():
     assert found == [Standing.NONE, Standing.OBJECTED, Standing.OBJECTED, Standing.GIVEN]
 
 
+def test_a_yes_that_has_run_out_silences_no_signal():
+    yes = Said(1, "given", hour(1), valid_until=hour(2))
+    for levels in ([[signal(2, hour(0)), yes]], [[yes], [signal(2, hour(0))]]):
+        found = [standing_within(levels, hour(n)) for n in range(3)]
+        assert found == [Standing.OBJECTED, Standing.GIVEN, Standing.OBJECTED]
+    wide = Said(3, "given", hour(0))
+    assert standing_within([[yes], [wide, signal(2, hour(0))]], hour(3)) is Standing.EXPIRED
+
+
 def test_a_standing_rests_on_the_word_that_decides():
     narrow, wide = Said(1, "given", hour(0)), Said(2, "withdrawn", hour(1))
     assert rules.deciding([[narrow], [wide]], hour(0)) is narrow

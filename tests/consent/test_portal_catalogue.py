@@ -101,6 +101,16 @@ def test_what_is_published_cannot_become_markup():
         assert 'href="javascript' not in page
 
 
+def test_a_purpose_says_whose_definition_it_has():
+    PurposeFactory(key="research", dpv_iri="https://w3id.org/dpv#ResearchAndDevelopment")
+    PurposeFactory(key="loans", dpv_iri="https://words.example.org/purposes#Loans")
+    PurposeFactory(key="shelving", dpv_iri="urn:example:shelving")
+    page = text_of(Client().get("/").content)
+    assert page.count("Its definition") == 2
+    assert "Its definition in the W3C’s privacy vocabulary" in page
+    assert "Its definition at words.example.org" in page
+
+
 def test_signed_in_people_find_their_own_page_from_the_front(made):
     page = signed_in(ANN).get("/").content.decode()
     assert 'href="/me"' in page

@@ -85,6 +85,19 @@ def test_one_press_takes_it_back_for_good(made):
     assert set(forms_for(browser, "planning")) == {"Object"}
 
 
+def test_a_yes_that_has_run_out_is_no_word_against_the_signal(made):
+    publish("planning")
+    ann, now = registered(("email", ANN)), timezone.now()
+    day = timedelta(days=1)
+    planning = Purpose.objects.get(key="planning")
+    says(ann, planning, "given", at=now - 2 * day, valid_until=now - day)
+    browser = signed_in(ANN)
+    page(browser)
+    page(browser)
+    assert said() == [("planning", "given", "person"), ("planning", "objected", "signal")]
+    assert standing_of(ANN, "planning") == Standing.OBJECTED
+
+
 @pytest.mark.parametrize("sent", [{}, {"Sec-GPC": "0"}, {"Sec-GPC": "true"}, {"Sec-GPC": "11"}])
 def test_what_is_no_signal_is_none(made, sent):
     publish("planning")
