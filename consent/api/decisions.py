@@ -14,7 +14,8 @@ from consent.models import NoticeVersion
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors import decisions as selectors
 from consent.selectors import notices, subjects
-from consent.services import decisions
+from consent.services import asking, decisions
+from governance.api.authentication import key_of as api_key_of
 from governance.api.documents import ListIn, list_of, listed, operation, query_of
 from governance.errors import NotFoundError
 from governance.models import Purpose, Scope
@@ -83,8 +84,10 @@ class Decisions(APIView):
     @operation("decisions", list_of(DecisionOut), query=ListIn)
     def get(self, request: Request, uuid: UUID) -> Response:
         """List everything the person has decided, in the order of recording."""
-        found = selectors.history(subjects.get(uuid))
-        return listed(found, query_of(request, ListIn), DecisionOut)
+        subject = subjects.get(uuid)
+        client = api_key_of(request).client
+        asking.put_on_record(subject=subject, client=client, question="decisions")
+        return listed(selectors.history(subject), query_of(request, ListIn), DecisionOut)
 
     @keyed
     @operation("record_decision", DecisionOut, body=DecisionIn, upsert=True)

@@ -17,5 +17,4 @@ urlpatterns = [
     path("requests/<uuid:uuid>/lifting", deciding.Lifting.as_view()),
     path("requests/<uuid:uuid>/certificate", requests.RequestCertificate.as_view()),
     path("requests/<uuid:uuid>/steps/<uuid:step>", requests.RequestStep.as_view()),
-    path("subjects/<uuid:uuid>/uses", requests.SubjectUses.as_view()),
 ]

@@ -14,7 +14,7 @@ from consent.api.idempotency import HEADER, key_of
 from consent.deadlines import Law
 from consent.models import ASKING, ErasureStep, RequestKind, Restriction
 from consent.rules import DecisionSource
-from consent.selectors import request_lists, requests, subjects, uses
+from consent.selectors import request_lists, requests, subjects
 from consent.selectors.remedies import Remedied
 from consent.selectors.request_texts import details_of
 from consent.services import certificates
@@ -25,7 +25,6 @@ from governance.api.documents import ListIn, list_of, operation, query_of
 from governance.errors import NotFoundError
 from governance.models import Purpose, Scope
 from governance.selectors import rules
-from lineage.selectors import walk
 
 STATES = [each.value for each in requests.RequestState]
 
@@ -193,33 +192,6 @@ class SettleIn(serializers.Serializer[Any]):
     )
 
 
-class PersonalUseOut(serializers.Serializer[Any]):
-    """One model version that used a person's data, and the shortest way there."""
-
-    model_version = serializers.UUIDField()
-    namespace = serializers.CharField()
-    name = serializers.CharField()
-    version = serializers.CharField()
-    trained_at = serializers.DateTimeField()
-    certainty = serializers.CharField()
-    path = serializers.ListField(child=serializers.CharField())
-
-
-class HoldingOut(serializers.Serializer[Any]):
-    """One data set that holds a person's data."""
-
-    id = serializers.UUIDField(source="uuid")
-    namespace = serializers.CharField()
-    name = serializers.CharField()
-
-
-class MyUsesOut(serializers.Serializer[Any]):
-    """Where a person's data is, and which models used it."""
-
-    datasets = HoldingOut(many=True)
-    models = PersonalUseOut(many=True)
-
-
 def caller_of(request: Request) -> str:
     """Return the name under which a key's client decides: it says nothing outside."""
     return f"client:{api_key_of(request).client.uuid}"
@@ -311,30 +283,3 @@ class RequestStep(APIView):
             **said.validated_data,
         )
         return Response(RequestOut(requests.standing(uuid)).data)
-
-
-class SubjectUses(APIView):
-    """Which models used this person's data."""
-
-    scopes = {"GET": Scope.CONSENT_READ}
-
-    @extend_schema(responses=MyUsesOut)
-    def get(self, request: Request, uuid: UUID) -> Response:
-        """Answer with certainty and path."""
-        subject = subjects.get(uuid)
-        shown = [_shown(use) for use in uses.models_of(subject)]
-        answer = {"datasets": uses.datasets_holding(subject), "models": shown}
-        return Response(MyUsesOut(answer).data)
-
-
-def _shown(use: uses.Use) -> dict[str, Any]:
-    made = use.model_version
-    return {
-        "model_version": made.uuid,
-        "namespace": made.model.dataset.namespace,
-        "name": made.model.dataset.name,
-        "version": made.version.declared,
-        "trained_at": made.version.complete_at,
-        "certainty": use.certainty,
-        "path": [step.name for step in walk.described(use.way)],
-    }

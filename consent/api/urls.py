@@ -16,6 +16,7 @@ from consent.api import (
     request_urls,
     scans,
     subjects,
+    uses,
 )
 
 urlpatterns = [
@@ -29,6 +30,7 @@ urlpatterns = [
     *gate.urlpatterns,
     *filtering.urlpatterns,
     *request_urls.urlpatterns,
+    *uses.urlpatterns,
     *plans.urlpatterns,
     *assessments.urlpatterns,
     *remediations.urlpatterns,

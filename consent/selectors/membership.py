@@ -114,9 +114,9 @@ def members_of(version_ids: Collection[int]) -> dict[int, BitMap]:
     with connection.cursor() as cursor:
         cursor.execute(_COVERED + " WHERE v.id = ANY(%s)", [list(version_ids)])
         covered = cursor.fetchall()
-    people = people_of({span for span, _ in covered})
+    people = people_of({span for span, _, _ in covered})
     found: dict[int, BitMap] = {}
-    for span, version in covered:
+    for span, version, _ in covered:
         if span in people:
             found[version] = found.get(version, BitMap()) | people[span]
     return found
@@ -134,14 +134,16 @@ def versions_holding(subject: Subject, among: Collection[int] | None = None) -> 
 
 def versions_of(rows: Collection[int], among: Collection[int] | None = None) -> set[int]:
     """Return every data set version that holds any of some rows, of all or of some."""
+    return set(places_of(rows, among))
+
+
+def places_of(rows: Collection[int], among: Collection[int] | None = None) -> dict[int, int]:
+    """Return every data set version that holds any of some rows, with its data set."""
     stays = sorted({stay for row in rows for stay in stays_of(row)})
+    query = _COVERED + " WHERE s.id = ANY(%s)" + ("" if among is None else " AND v.id = ANY(%s)")
     with connection.cursor() as cursor:
-        query = _COVERED + " WHERE s.id = ANY(%s)"
-        if among is None:
-            cursor.execute(query, [stays])
-        else:
-            cursor.execute(query + " AND v.id = ANY(%s)", [stays, list(among)])
-        return {version for _, version in cursor.fetchall()}
+        cursor.execute(query, [stays] if among is None else [stays, list(among)])
+        return {version: dataset for _, version, dataset in cursor.fetchall()}
 
 
 def manifested(version_ids: Collection[int]) -> set[int]:
@@ -211,9 +213,9 @@ def _everybody(spans: "QuerySet[MembershipSpan]") -> BitMap:
     return joined(MembershipChunk.objects.filter(span__in=spans).values_list("people", flat=True))
 
 
-# Pairs (stay, version); the order of versions is spelled out in row comparisons.
+# A stay, a version that it covers, and the data set of both; the order of versions is spelled out in row comparisons.
 _COVERED = """
-    SELECT s.id, v.id
+    SELECT s.id, v.id, s.dataset_id
       FROM consent_membershipspan s
       JOIN lineage_datasetversion since ON since.id = s.since_id
       LEFT JOIN lineage_datasetversion until ON until.id = s.until_id

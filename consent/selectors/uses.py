@@ -10,6 +10,7 @@ about the rows that were looked for, a complete manifest about the person.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from django.db import connection
 from django.db.models import QuerySet
 from pyroaring import BitMap
 
@@ -17,10 +18,12 @@ from consent.models import ErasureStep, Subject
 from consent.selectors import leaning, membership
 from consent.selectors.persons import rows_of
 from governance.models import Dataset
-from lineage.models import ModelVersion, Provenance
+from lineage.models import ModelVersion
 from lineage.selectors import ancestry, transparency, walk
 from lineage.selectors.identities import identities
 from lineage.selectors.transparency import Certainty
+
+_NONE = BitMap().serialize()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,14 @@ class Use:
     certainty: Certainty
     _held: frozenset[int] = field(repr=False)
     _stops: frozenset[int] = field(repr=False)
+    _read: int | None = field(repr=False, default=None)
 
     @property
     def way(self) -> tuple[int, ...]:
         """Look up a shortest way from the model version to a version that holds the person."""
         start = self.model_version.version_id
+        if self._read is not None:
+            return (start, self._read)
         return tuple(walk.path(start, self._held, stops=self._stops) or ())
 
     @property
@@ -76,7 +82,7 @@ def uses_of(subject: Subject, made: ModelVersion) -> list[Use]:
 
 def datasets_ever_holding(subject: Subject) -> set[int]:
     """Return the data sets that hold a person's data or ever did."""
-    return set(walk.datasets_of(membership.versions_holding(subject)).values())
+    return set(membership.places_of(rows_of(subject)).values())
 
 
 def datasets_carrying(subject: Subject, datasets: Collection[int]) -> set[int]:
@@ -115,9 +121,9 @@ def _together(found: list[Use]) -> list[Use]:
 
 
 def _models_of(row: int, rows: Collection[int]) -> list[Use]:
-    holding = membership.versions_of([row])
-    found = transparency.model_versions_holding(set(walk.datasets_of(holding).values()))
-    return _uses(row, rows, holding, ModelVersion.objects.filter(pk__in=list(found)))
+    holding = membership.places_of([row])
+    found = transparency.model_versions_holding(set(holding.values()))
+    return _uses(row, rows, set(holding), ModelVersion.objects.filter(pk__in=list(found)))
 
 
 def _uses(
@@ -128,41 +134,31 @@ def _uses(
     Most are decided by their frozen provenance alone. Only those in which something stands that
     may have held the person back are walked.
     """
+    described = candidates.filter(provenance__isnull=False).select_related(
+        "model__dataset", "version__run__job", "provenance"
+    )
     held = BitMap(holding)
-    above = _above(candidates, held)
+    above = {
+        each: versions
+        for each in described
+        if (versions := BitMap.deserialize(bytes(each.provenance.versions))).intersect(held)
+    }
     if not above:
         return []
-    stops = _stops(row, rows, BitMap.union(BitMap(), *above.values()))
-    targets = frozenset(holding - stops)
-    described = candidates.filter(pk__in=list(above)).select_related(
-        "model__dataset", "version__run__job"
-    )
-    made = {each.version_id: each for each in described.order_by("-version__complete_at", "-pk")}
-    direct = {child for child, parent in walk.parents(list(made)) if parent in targets}
+    made = [each.version_id for each in above]
+    stops = BitMap(_stops(row, rows, BitMap.union(BitMap(made), *above.values())))
+    targets = held - stops
     uses = []
-    for version, each in made.items():
-        if version in stops:
+    for each, versions in above.items():
+        if each.version_id in stops:
             continue
-        barred = above[each.pk].intersect(BitMap(stops))
-        if barred and walk.path(version, targets, stops=stops) is None:
+        walked = versions.intersect(stops)
+        if walked and walk.path(each.version_id, targets, stops=stops) is None:
             continue
-        certainty = Certainty.PROVEN if version in direct else Certainty.INFERRED
-        uses.append(Use(each, certainty, targets, frozenset(stops)))
+        read = BitMap.deserialize(bytes(each.provenance.parents or _NONE)) & targets
+        certainty, first = (Certainty.PROVEN, read.min()) if read else (Certainty.INFERRED, None)
+        uses.append(Use(each, certainty, frozenset(targets), frozenset(stops), first))
     return uses
-
-
-def _above(candidates: "QuerySet[ModelVersion]", held: BitMap) -> dict[int, BitMap]:
-    """Return what each candidate descends from, of those that descend from what is held."""
-    found = {}
-    rows = Provenance.objects.filter(model_version__in=candidates)
-    for key, version, frozen in rows.values_list(
-        "model_version_id", "model_version__version_id", "versions"
-    ):
-        versions = BitMap.deserialize(bytes(frozen))
-        if versions.intersect(held):
-            versions.add(version)
-            found[key] = versions
-    return found
 
 
 def _stops(row: int, rows: Collection[int], versions: BitMap) -> set[int]:
@@ -176,9 +172,19 @@ def _stops(row: int, rows: Collection[int], versions: BitMap) -> set[int]:
 
 
 def _erased_from(row: int) -> set[int]:
-    steps = ErasureStep.objects.filter(version__isnull=False).values_list("version_id", flat=True)
-    beside = steps.exclude(others=[]).filter(others__contains=[row])
-    return set(steps.filter(request__subject=row).union(beside))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT s.version_id FROM consent_erasurestep s
+              JOIN consent_rightsrequest r ON r.id = s.request_id
+             WHERE s.version_id IS NOT NULL AND r.subject_id = %(row)s
+            UNION
+            SELECT version_id FROM consent_erasurestep
+             WHERE version_id IS NOT NULL AND others <> '{}' AND others @> ARRAY[%(row)s]::bigint[]
+            """,
+            {"row": row},
+        )
+        return {version for (version,) in cursor.fetchall()}
 
 
 def _left_out_by_the_gate(row: int, versions: Collection[int]) -> set[int]:

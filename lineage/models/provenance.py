@@ -38,7 +38,9 @@ class Provenance(models.Model):
     ``versions`` and ``datasets`` are serialised roaring bitmaps (portable format) of primary
     keys. ``digest`` is the SHA-256 of the versions' sorted public ids, 16 bytes each: what the
     ledger holds, so that a bill of materials can be proven later. ``masked`` are those of the data
-    sets that every way to passes a mask. ``truncated`` says that the walk was cut at its bound.
+    sets that every way to passes a mask. ``parents`` are those of the versions that a single step
+    leads to; empty in what was frozen before they were kept, until it is frozen again.
+    ``truncated`` says that the walk was cut at its bound.
     """
 
     model_version = models.OneToOneField(
@@ -47,6 +49,7 @@ class Provenance(models.Model):
     versions = models.BinaryField()
     datasets = models.BinaryField()
     masked = models.BinaryField(default=bytes)
+    parents = models.BinaryField(null=True)
     digest = models.BinaryField()
     truncated = models.BooleanField()
     frozen_at = models.DateTimeField()

@@ -47,9 +47,13 @@ def _freeze_one(pk: int) -> int:
     of_dataset = {v: d for v, d in reached.versions.items() if v != made.version_id}
     versions, datasets = BitMap(of_dataset.keys()), BitMap(of_dataset.values())
     masked = datasets - BitMap(reached.unmasked) if reached.masks else BitMap()
+    parents = BitMap(parent for _, parent in walk.parents([made.version_id]))
     digest = _digest(versions)
     before = Provenance.objects.filter(model_version=made).first()
     known = BitMap.deserialize(bytes(before.datasets)) if before else BitMap()
+    if before is not None and before.parents is None:
+        # It was frozen before parents were kept: what the ledger holds of it is right.
+        Provenance.objects.filter(pk=before.pk).update(parents=parents.serialize())
     if (
         before is None
         or bytes(before.digest) != digest
@@ -61,7 +65,7 @@ def _freeze_one(pk: int) -> int:
             model_version=made,
             defaults={
                 "versions": versions.serialize(), "datasets": datasets.serialize(),
-                "masked": masked.serialize(),
+                "masked": masked.serialize(), "parents": parents.serialize(),
                 "digest": digest, "truncated": reached.truncated,
                 "frozen_at": timezone.now(), "ledger_record": record,
             },
