@@ -79,9 +79,9 @@ def _web_address(iri: str) -> str:
 
 
 def _definer(address: str) -> str:
-    """Name whoever defines a purpose: an organisation may have words of its own beside the W3C's."""
+    """Name whoever defines a purpose: an organisation may have words of its own."""
     if address.startswith(_DPV):
-        return "in the W3C’s privacy vocabulary"
+        return "in the W3C\N{RIGHT SINGLE QUOTATION MARK}s privacy vocabulary"
     return f"at {urlsplit(address).hostname}" if address else ""
 
 

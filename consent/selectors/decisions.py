@@ -127,7 +127,8 @@ def _nearest(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
     if not levels[1:]:
         return standing
     nearer = ConsentDecision.objects.annotate(distance=_distance(levels)).filter(
-        IN_THE_SAME_VOICE, subject_id=OuterRef("subject_id"), decided_at__lte=at, purpose_id__in=levels,
+        IN_THE_SAME_VOICE, subject_id=OuterRef("subject_id"), purpose_id__in=levels,
+        decided_at__lte=at,
         distance__lt=OuterRef("distance"),
     )  # fmt: skip
     return standing.annotate(distance=_distance(levels)).filter(~Exists(nearer))
@@ -137,7 +138,8 @@ def _stops(levels: list[int], at: datetime) -> "QuerySet[ConsentDecision]":
     """Return what stands of "no" on a wider purpose, decided no earlier than the outer row."""
     wider = ConsentDecision.objects.last_words(at).annotate(distance=_distance(levels))
     return wider.filter(
-        IN_THE_SAME_VOICE, subject_id=OuterRef("subject_id"), purpose_id__in=levels[1:], kind__in=NO,
+        IN_THE_SAME_VOICE, subject_id=OuterRef("subject_id"), purpose_id__in=levels[1:],
+        kind__in=NO,
         distance__gt=OuterRef("distance"), decided_at__gte=OuterRef("decided_at"),
     )  # fmt: skip
 

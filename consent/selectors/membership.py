@@ -213,7 +213,8 @@ def _everybody(spans: "QuerySet[MembershipSpan]") -> BitMap:
     return joined(MembershipChunk.objects.filter(span__in=spans).values_list("people", flat=True))
 
 
-# A stay, a version that it covers, and the data set of both; the order of versions is spelled out in row comparisons.
+# A stay, a version that it covers, and the data set of both; the order of versions is spelled
+# out in row comparisons.
 _COVERED = """
     SELECT s.id, v.id, s.dataset_id
       FROM consent_membershipspan s

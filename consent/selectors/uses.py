@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from pyroaring import BitMap
 
-from consent.models import ErasureStep, Subject
+from consent.models import Subject
 from consent.selectors import leaning, membership
 from consent.selectors.persons import rows_of
 from governance.models import Dataset
@@ -146,18 +146,18 @@ def _uses(
     if not above:
         return []
     made = [each.version_id for each in above]
-    stops = BitMap(_stops(row, rows, BitMap.union(BitMap(made), *above.values())))
-    targets = held - stops
+    stops = frozenset(_stops(row, rows, BitMap.union(BitMap(made), *above.values())))
+    targets, barred = frozenset(holding - stops), BitMap(stops)
     uses = []
     for each, versions in above.items():
         if each.version_id in stops:
             continue
-        walked = versions.intersect(stops)
-        if walked and walk.path(each.version_id, targets, stops=stops) is None:
+        if versions.intersect(barred) and walk.path(each.version_id, targets, stops=stops) is None:
             continue
-        read = BitMap.deserialize(bytes(each.provenance.parents or _NONE)) & targets
-        certainty, first = (Certainty.PROVEN, read.min()) if read else (Certainty.INFERRED, None)
-        uses.append(Use(each, certainty, frozenset(targets), frozenset(stops), first))
+        parents = BitMap.deserialize(bytes(each.provenance.parents or _NONE))
+        read = min(targets.intersection(parents), default=None)
+        certainty = Certainty.INFERRED if read is None else Certainty.PROVEN
+        uses.append(Use(each, certainty, targets, stops, read))
     return uses
 
 

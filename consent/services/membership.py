@@ -90,13 +90,14 @@ def load(
     column, scheme = _column(dataset, form, column), _scheme(dataset, scheme)
     key = current().oldest
     digests = staging.digested(manifests.named(form, body, column=column), scheme, key)
+    named = hold(staging.stage(digests, key), dataset, scheme)
     return settle(
-        hold(staging.stage(digests, key), dataset), dataset=dataset, version=version, mode=mode,
-        scheme=scheme, column=column, digest=body.digest, client=client,
+        named, dataset=dataset, version=version, mode=mode, scheme=scheme, column=column,
+        digest=body.digest, client=client,
     )  # fmt: skip
 
 
-def hold(staged: staging.Staged, dataset: Dataset) -> Named:
+def hold(staged: staging.Staged, dataset: Dataset, scheme: str) -> Named:
     """Name who was staged, and let nobody move people in a data set until the transaction ends.
 
     Nor is anybody forgotten, or another version of the key introduced.
@@ -104,7 +105,7 @@ def hold(staged: staging.Staged, dataset: Dataset) -> Named:
     hold_people(shared=True)
     keys = current()
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
-    return Named(staged.rows, staging.name(staged, keys), keys)
+    return Named(staged.rows, staging.name(staged, keys, scheme), keys)
 
 
 def settle(
@@ -139,7 +140,7 @@ def settle(
 def misses_somebody(*, dataset: Dataset, version: DatasetVersion, scheme: str) -> bool:
     """Say whether somebody is known to be in a version whom nobody named just now."""
     present = Stays(dataset.pk, version.pk, known.timeline(version)).present()
-    return bool(_known_by(scheme, present - _listed(scheme)))
+    return bool(_known_by(scheme, present - _listed()))
 
 
 def _column(dataset: Dataset, form: Form, column: str) -> str:
@@ -196,7 +197,7 @@ def _take(manifest: Manifest, keys: Keys) -> None:
         for step in _MEET if comes else ():
             cursor.execute(step.format(fresh=staging.fresh(keys)), places)
     stays = Stays(manifest.dataset_id, manifest.version_id, around)
-    listed = _listed(manifest.scheme)
+    listed = _listed()
     if manifest.mode == Manifest.Mode.REMOVE:
         stays.leave(listed)
     elif manifest.mode == Manifest.Mode.REPLACE:
@@ -211,14 +212,10 @@ def _take(manifest: Manifest, keys: Keys) -> None:
             cursor.execute(step.format(unknown=staging.unknown(keys)), places)
 
 
-def _listed(scheme: str) -> BitMap:
+def _listed() -> BitMap:
     """Return who is on the list, of those who are known; as one value, since rows cost a call."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT string_agg(int8send(i.subject_id), ''::bytea) FROM consent_named n"
-            "  JOIN consent_subjectidentifier i ON i.digest = n.digest AND i.scheme = %s",
-            [scheme],
-        )
+        cursor.execute("SELECT string_agg(int8send(subject_id), ''::bytea) FROM consent_known")
         keys = bytes(cursor.fetchone()[0] or b"")
     return BitMap(np.frombuffer(keys, dtype=">i8").astype(np.uint32))
 
@@ -277,6 +274,11 @@ _MEET = (
     DELETE FROM consent_subject s USING consent_fresh f
      WHERE s.id = f.id
        AND NOT EXISTS (SELECT 1 FROM consent_subjectidentifier i WHERE i.subject_id = f.id)
+    """,
+    """
+    INSERT INTO consent_known (digest, subject_id)
+    SELECT f.digest, i.subject_id FROM consent_fresh f
+      JOIN consent_subjectidentifier i ON i.digest = f.digest AND i.scheme = %(scheme)s
     """,
 )
 

@@ -153,7 +153,7 @@ def _read_and_take(
     reading = _Reading(dataset.subject_scheme, current().oldest, mac, progress)
     batches = connector_for(place.kind).members(place)
     staged = staging.stage(reading.digests(batches), reading.key)
-    named = membership.hold(staged, dataset)
+    named = membership.hold(staged, dataset, dataset.subject_scheme)
     if versions.current(dataset.pk) != version:
         raise DatasetMovedError("the data set was written while it was read")
     lacking = _lacking(scan, version, reading)

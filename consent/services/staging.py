@@ -22,6 +22,7 @@ _DIGEST = b"\x00\x00\x00\x20"  # 32 bytes follow
 _ONE_DIGEST, _THREE_FIELDS = b"\x00\x01" + _DIGEST, b"\x00\x03"
 _TRUE, _FALSE = b"\x00\x00\x00\x01\x01", b"\x00\x00\x00\x01\x00"
 _BINARY_END = b"\xff\xff"
+_OF_SCHEME = " AND k.scheme = %(scheme)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def stage(digests: Iterable[Sequence[bytes]], version: int) -> Staged:
     with connection.cursor() as cursor:
         cursor.execute(
             "DROP TABLE IF EXISTS pg_temp.consent_staged, pg_temp.consent_named,"
-            " pg_temp.consent_fresh"
+            " pg_temp.consent_known, pg_temp.consent_fresh"
         )
         cursor.execute("CREATE TEMP TABLE consent_staged (digest bytea) ON COMMIT DROP")
         with cursor.copy("COPY consent_staged FROM STDIN (FORMAT BINARY)") as copy:
@@ -58,11 +59,12 @@ def stage(digests: Iterable[Sequence[bytes]], version: int) -> Staged:
     return Staged(rows, version)
 
 
-def name(staged: Staged, keys: Keys) -> int:
+def name(staged: Staged, keys: Keys, scheme: str) -> int:
     """Name each of those who were staged once, by the versions in use; return how many they are.
 
     With one version that is a table ``consent_named`` of their digests. While two are in use it
     has two rows for each, each with the other as its ``twin``, and says which is the ``newest``.
+    ``consent_known`` says who is somebody, so that the many identifiers are looked at once.
     """
     with connection.cursor() as cursor:
         if staged.version == keys.newest:
@@ -78,26 +80,31 @@ def name(staged: Staged, keys: Keys) -> int:
             )
             named = _name_anew(staged.version, keys)
         cursor.execute("ANALYZE consent_named")
+        cursor.execute(
+            "CREATE TEMP TABLE consent_known ON COMMIT DROP AS"
+            " SELECT n.digest, i.subject_id FROM consent_named n"
+            "   JOIN consent_subjectidentifier i ON i.digest = n.digest AND i.scheme = %s",
+            [scheme],
+        )
     return named
 
 
 def unknown(keys: Keys) -> str:
     """Return the SQL condition that a named ``n`` is nobody's identifier."""
-    return _in_none_of("consent_subjectidentifier", keys)
+    return _in_none_of("consent_known", "", keys)
 
 
 def fresh(keys: Keys) -> str:
     """Return the SQL condition that a named ``n`` is to be written down: unknown, not erased."""
-    met = f"{unknown(keys)} AND {_in_none_of('consent_tombstone', keys)}"
+    met = f"{unknown(keys)} AND {_in_none_of('consent_tombstone', _OF_SCHEME, keys)}"
     return f"n.newest AND {met}" if keys.under_way else met
 
 
-def _in_none_of(table: str, keys: Keys) -> str:
+def _in_none_of(table: str, only: str, keys: Keys) -> str:
     """Each version by itself, since a look for either of two cannot be a join."""
     names = ("digest", "twin") if keys.under_way else ("digest",)
     return " AND ".join(
-        f"NOT EXISTS (SELECT 1 FROM {table} k"  # noqa: S608 names of ours
-        f" WHERE k.digest = n.{each} AND k.scheme = %(scheme)s)"
+        f"NOT EXISTS (SELECT 1 FROM {table} k WHERE k.digest = n.{each}{only})"  # noqa: S608 ours
         for each in names
     )
 

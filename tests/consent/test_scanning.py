@@ -206,9 +206,9 @@ def once_read(monkeypatch, happens) -> None:
     """Let something happen between the reading and the taking."""
     hold = membership.hold
 
-    def held(staged, dataset):
+    def held(staged, dataset, scheme):
         happens()
-        return hold(staged, dataset)
+        return hold(staged, dataset, scheme)
 
     monkeypatch.setattr(membership, "hold", held)
 
