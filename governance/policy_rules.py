@@ -66,13 +66,14 @@ class Demand:
     def applies(self, *, purposes: Collection[str], categories: Collection[str]) -> bool:
         """Say whether it is about a use; ``purposes`` are the one meant and all wider ones."""
         named = not self.purposes or self.purposes & set(purposes)
-        return bool(named and not self.approvals and self._is_about(categories))
+        return bool(named and not self.approvals and self.is_about(categories))
 
     def approvals_for(self, categories: Collection[str]) -> int:
         """Return how many people have to approve an erasure of data of these categories."""
-        return self.approvals if self._is_about(categories) else 0
+        return self.approvals if self.is_about(categories) else 0
 
-    def _is_about(self, categories: Collection[str]) -> bool:
+    def is_about(self, categories: Collection[str]) -> bool:
+        """Say whether it is about data of any of these categories."""
         held = self.categories & {each.casefold() for each in categories}
         return bool(held or not self.categories)
 
@@ -95,7 +96,10 @@ class Demand:
         if self.people:
             found.append(f"At least {self.people} people have to be in the data.")
         if self.retention_days:
-            found.append(f"Data is kept for at most {self.retention_days} days.")
+            found.append(
+                f"Data is kept for at most {self.retention_days} days: "
+                "what anybody is in for longer is not used."
+            )
         if self.privacy_signal:
             found.append(
                 "A browser that sends Global Privacy Control says no for the person who uses it, "

@@ -45,6 +45,7 @@ class GateDecision(models.Model):
             "needs_secure_aggregation", "a policy asks for rounds that nobody can look into"
         )  # fmt: skip
         COHORT_TOO_SMALL = "cohort_too_small", "fewer people than a policy asks for"
+        KEPT_TOO_LONG = "kept_too_long", "people are in it for longer than a policy allows"
         ERASED_DATA_PRESENT = "erased_data_present", "data that was erased has come back"
         UNKNOWN_DATASET = "unknown_dataset", "nobody is known to answer for a data set upstream"
         MEMBERS_UNKNOWN = "members_unknown", "a data set of people has not named them"

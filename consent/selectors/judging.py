@@ -5,10 +5,11 @@ The gate asks it before a training, the assessment afterwards for the instant of
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from consent.models import GateDecision
 from consent.selectors.decisions import chain
+from consent.selectors.membership import held_since
 from governance.legal import special
 from governance.mechanisms import Mechanism, epsilon
 from governance.models import Dataset, Purpose
@@ -46,6 +47,8 @@ def judge(
     demands = demands_on(set(keys), categories, at)
     asked = [each for _, each in demands]
     unmet = {reason for each in asked for reason in _unmet(each, mechanism)}
+    if _keeps_too_long(asked, dataset_ids, at):
+        unmet.add(Reason.KEPT_TOO_LONG)
     return Judged(
         explicit=any(each.consent for each in asked)
         or bool(special(categories) and not purpose.special_basis),
@@ -92,6 +95,20 @@ def review(*, categories: Collection[str], at: datetime) -> Review:
     }
     policies = tuple(name for name, approvals in asked.items() if approvals)
     return Review(max(asked.values(), default=0), policies)
+
+
+def _keeps_too_long(asked: Collection[Demand], dataset_ids: Collection[int], at: datetime) -> bool:
+    """Say whether anybody is in a data set for longer than is asked of data like it."""
+    limits = [each for each in asked if each.retention_days]
+    if not limits:
+        return False
+    since = held_since(dataset_ids, at)
+    held = Dataset.objects.filter(pk__in=list(since)).values_list("pk", "categories")
+    return any(
+        each.is_about(categories) and since[pk] < at - timedelta(days=each.retention_days)
+        for pk, categories in held
+        for each in limits
+    )
 
 
 def _unmet(asked: Demand, mechanism: Mechanism) -> set[GateDecision.Reason]:

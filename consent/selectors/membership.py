@@ -5,6 +5,7 @@ The order of a data set's versions is their ``complete_at``, then their key.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import numpy as np
@@ -179,6 +180,31 @@ def proven_without(rows: Collection[int], version_ids: Collection[int]) -> set[i
         complete = complete.filter(~Exists(back))
     proven = set(complete.values_list("version_id", flat=True))
     return proven - versions_of(rows, proven) if proven else set()
+
+
+def held_since(dataset_ids: Collection[int], at: datetime) -> dict[int, datetime]:
+    """Return since when whoever is longest in each of some data sets is in it, as of an instant.
+
+    Of who was there before anything was recorded it is known that they were when the data set
+    became known.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT s.dataset_id,
+                   min(CASE since.kind WHEN 'origin' THEN d.created_at ELSE since.complete_at END)
+              FROM consent_membershipspan s
+              JOIN governance_dataset d ON d.id = s.dataset_id
+              JOIN lineage_datasetversion since ON since.id = s.since_id
+              LEFT JOIN lineage_datasetversion until ON until.id = s.until_id
+             WHERE s.dataset_id = ANY(%(datasets)s) AND since.complete_at <= %(at)s
+               AND (until.id IS NULL OR until.complete_at > %(at)s)
+               AND EXISTS (SELECT 1 FROM consent_membershipchunk c WHERE c.span_id = s.id)
+             GROUP BY s.dataset_id
+            """,
+            {"datasets": list(dataset_ids), "at": at},
+        )
+        return dict(cursor.fetchall())
 
 
 def told_of(dataset_ids: Collection[int]) -> set[int]:

@@ -36,7 +36,7 @@ _DENIALS = frozenset(
     {
         Reason.UNKNOWN_PURPOSE, Reason.EVERYBODY_EXCLUDED, Reason.NEEDS_DIFFERENTIAL_PRIVACY,
         Reason.BUDGET_EXCEEDED, Reason.NEEDS_FEDERATION, Reason.NEEDS_SECURE_AGGREGATION,
-        Reason.COHORT_TOO_SMALL,
+        Reason.COHORT_TOO_SMALL, Reason.KEPT_TOO_LONG,
     }
 )  # fmt: skip
 

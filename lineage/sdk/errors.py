@@ -68,6 +68,7 @@ REASONS = {
     "needs_federation": "train where the data is, and say so: mechanism={...}",
     "needs_secure_aggregation": "aggregate securely, so that nobody sees one participant's part",
     "cohort_too_small": "wait until more people take part: there are too few to hide among",
+    "kept_too_long": "erase what is older than the policy allows, or hand in who is left",
     "unknown_dataset": "register the data set upstream that nobody answers for, or name its people",
     "members_unknown": "hand in the list of people in the data set, or have it scanned",
     "lineage_truncated": "ask about fewer data sets at a time",

@@ -1,5 +1,7 @@
 """Policies run: what they ask for is asked at the gate, and again of every training."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -11,6 +13,7 @@ from governance.legal import LegalBasis
 from governance.models import Dataset, Purpose
 from governance.selectors import rules as published
 from governance.services import rules
+from tests.factories.consent import NOON, take, version_after
 from tests.factories.events import at
 from tests.factories.governance import PurposeFactory
 from tests.factories.training import ANN, BOB, MODEL, facet, loans_of, says, study, train
@@ -80,6 +83,48 @@ def test_what_a_policy_asks_for_and_is_not_met_closes_the_gate(loans, needs, mec
     decision = ask(loans, mechanism)
     assert decision.reasons == reasons
     assert decision.outcome == ("deny" if reasons else "permit")
+
+
+def known_for(loans: Dataset, days: int) -> None:
+    Dataset.objects.filter(pk=loans.pk).update(created_at=timezone.now() - timedelta(days=days))
+
+
+@pytest.mark.parametrize(
+    ("days", "categories", "reasons"),
+    [
+        (29, [], []),
+        (31, [], ["kept_too_long"]),
+        (31, ["Loans"], ["kept_too_long"]),
+        (31, ["health"], []),
+    ],
+)
+def test_data_that_is_kept_for_longer_than_a_policy_allows_is_not_used(
+    loans, days, categories, reasons
+):
+    Dataset.objects.update(categories=["loans"])
+    publish({"retention_days": 30} | ({"categories": categories} if categories else {}))
+    known_for(loans, days)
+    decision = ask(loans)
+    assert (decision.outcome, decision.reasons) == ("deny" if reasons else "permit", reasons)
+
+
+def test_once_the_old_data_is_out_the_gate_is_open_again(loans):
+    publish({"retention_days": 30})
+    known_for(loans, 40)
+    yesterday = version_after(loans, (timezone.now() - NOON) // timedelta(hours=1) - 24)
+    take(loans, [BOB], mode="replace", scheme="email", version=yesterday)
+    assert ask(loans).reasons == ["kept_too_long"], "Bob is in it since it became known"
+    take(loans, [], mode="replace", scheme="email", version=yesterday)
+    take(loans, [BOB], scheme="email", version=yesterday)
+    assert ask(loans).reasons == []
+
+
+def test_a_training_on_data_that_was_kept_too_long_is_a_violation(loans):
+    publish({"retention_days": 30})
+    known_for(loans, 40)
+    train(facet(), minutes=soon())
+    assessing.assess_waiting(limit=10)
+    assert [each.reasons for each in assessments.counting()] == [["policy_unmet"]]
 
 
 def test_the_answer_names_the_versions_that_asked_and_the_token_too(loans):

@@ -25,7 +25,8 @@ def test_every_part_is_read_and_said_in_words():
         "People have to have said yes, whatever the legal ground. Training has to be "
         "differentially private, with an epsilon of at most 8 at a delta of at most 1e-05. "
         "Training has to go to the data, in rounds of at least 10 participants and be aggregated "
-        "securely. At least 20 people have to be in the data. Data is kept for at most 365 days."
+        "securely. At least 20 people have to be in the data. Data is kept for at most 365 days: "
+        "what anybody is in for longer is not used."
     )
 
 
