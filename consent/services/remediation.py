@@ -53,13 +53,14 @@ def observe(*, request_id: int) -> int:
     if request.refused_at is not None:
         return 0
     changed = open_for(request=request, affected=uses.models_of(request.subject))
-    for waiting in requests.standing_of(request).remediations:
+    standing = requests.standing_of(request)
+    for waiting in standing.remediations:
         if waiting.closed_at is None:
             changed += _close_if_retrained(request, waiting)
     changed += remedies.follow(request)
     request.observed_at = looked_at
     request.save(update_fields=["observed_at"])
-    _tell_completion(request)
+    _tell_completion(request, requests.standing_of(request) if changed else standing)
     return changed
 
 
@@ -99,9 +100,9 @@ def _is_clean(request: RightsRequest, made: ModelVersion) -> bool:
     return not unknown and uses.use_of(request.subject, made) is None
 
 
-def _tell_completion(request: RightsRequest) -> None:
+def _tell_completion(request: RightsRequest, standing: requests.Standing) -> None:
     """Tell, once, that nothing is outstanding; or that something is again."""
-    if requests.standing_of(request).state is not requests.RequestState.COMPLETED:
+    if standing.state is not requests.RequestState.COMPLETED:
         _tell_reopening(request)
         return
     untold = RightsRequest.objects.filter(pk=request.pk, completion_recorded_at=None)

@@ -61,9 +61,10 @@ def main() -> None:
         with own_database() as environment:
             for measure in group:
                 with console.status(f"{measure.__name__} …"):
-                    row = measure(scale=scale, environment=environment)
-                rows.append(row)
-                console.print(f"{row.name}: {row.value:,.2f} {row.unit}, ratio {row.ratio:.2f}")
+                    measured = measure(scale=scale, environment=environment)
+                for row in (measured,) if isinstance(measured, Row) else measured:
+                    rows.append(row)
+                    console.print(f"{row.name}: {row.value:,.2f} {row.unit}, ratio {row.ratio:.2f}")
     console.print(table(rows))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")

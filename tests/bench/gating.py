@@ -16,19 +16,21 @@ from consent.services import gate, standings
 from governance.legal import LegalBasis
 from governance.models import Dataset, Purpose
 from tests.bench.asking import milliseconds
-from tests.bench.memberships import manifest_load, people
+from tests.bench.memberships import Size, copied, load_lists
 from tests.bench.row import Row
 
 ASKED = 200_000
+PEOPLE = {"small": 100_000, "full": 1_000_000}
 
 
 def gate_filter(*, scale: str, environment: dict[str, str]) -> Row:
     """Filter identifiers on one core: spelt one way, digested, found, and asked for."""
-    manifest_load(scale=scale, environment=environment)
+    load_lists(Size(PEOPLE[scale], 1))
+    copied(PEOPLE[scale])
     purpose = _decided()
     dataset = Dataset.objects.get(name="list-0", namespace="bench")
     decision = gate.decide(datasets=[dataset], purpose=purpose)
-    count = min(ASKED, 2 * people(scale))
+    count = min(ASKED, 2 * PEOPLE[scale])
     values = [f"person-{n}@example.org" for n in range(count)]
     started = time.perf_counter()
     permitted = selectors.permitted(decision=decision, scheme="email", values=values)
