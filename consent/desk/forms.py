@@ -2,7 +2,7 @@
 
 from django import forms
 
-from consent.models import ErasureStep
+from consent.models import ErasureStep, Violation
 
 
 class ApprovalForm(forms.Form):
@@ -60,4 +60,35 @@ class SettlementForm(forms.Form):
         required=False,
         help_text="64 hexadecimal digits. The document stays with you.",
         error_messages={"invalid": "A SHA-256 is 64 digits from 0 to 9 and a to f."},
+    )
+
+
+class AssignmentForm(forms.Form):
+    """Who settles something."""
+
+    use_required_attribute = False
+
+    to = forms.CharField(
+        max_length=200,
+        label="Who sees to it",
+        help_text="A team or a role.",
+        error_messages={"required": "Please say who."},
+    )
+
+
+class ResolutionForm(forms.Form):
+    """How a violation is settled, and why so."""
+
+    use_required_attribute = False
+
+    resolution = forms.ChoiceField(
+        label="How it is settled",
+        choices=[(value, label.capitalize()) for value, label in Violation.Resolution.choices],
+    )
+    reason = forms.CharField(
+        max_length=2000,
+        label="Reason",
+        help_text="Please name no person.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Please say why."},
     )

@@ -1,8 +1,9 @@
 """How pages of the desk are answered: to staff, kept by nobody, and errors as pages."""
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -18,6 +19,7 @@ from governance.errors import ColophonError
 ROWS = 25
 
 P = ParamSpec("P")
+Q = TypeVar("Q", bound=StrEnum)
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
@@ -58,3 +60,9 @@ def part(
 ) -> Page[Any]:
     """Return the page of a list that is asked for; one that is none is the first or the last."""
     return Paginator(rows, ROWS).get_page(request.GET.get(name))
+
+
+def chosen(request: HttpRequest, queues: type[Q], otherwise: Q, name: str = "queue") -> Q:
+    """Return which of some queues is asked for; what is none of them asks for the usual one."""
+    asked = request.GET.get(name, "")
+    return queues(asked) if asked in set(queues) else otherwise

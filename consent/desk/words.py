@@ -5,7 +5,7 @@ from typing import Final
 
 from consent.models import ErasureStep
 from consent.selectors.plans import LeftAlone
-from consent.selectors.queues import StepQueue
+from consent.selectors.queues import DeliveryQueue, ScanQueue, StepQueue
 from consent.selectors.requests import RequestState
 from lineage.selectors.transparency import Certainty
 
@@ -26,10 +26,10 @@ class Advice:
     next: str
 
 
-GROUP: Final = {
-    "requests": "Requests", "steps": "Steps", "dry_runs": "Followed up", "webhooks": "Followed up",
-    "remediations": "Followed up", "violations": "Followed up", "reappearances": "Followed up",
-}  # fmt: skip
+GROUP: Final = {"requests": "Requests", "steps": "Steps"} | dict.fromkeys(
+    ("dry_runs", "remediations", "violations", "reappearances", "scans", "recipients", "webhooks"),
+    "Followed up",
+)
 
 QUEUE: Final = {
     ("requests", RequestState.RECEIVED): Term(
@@ -61,12 +61,29 @@ QUEUE: Final = {
     ),
     ("violations", "open"): Term("Violations", "Trainings that used data without permission."),
     ("reappearances", "open"): Term("Data that came back", "Of people who were erased."),
-    ("webhooks", "failing"): Term("Messages not delivered", "They are sent again."),
-    ("webhooks", "disabled"): Term("Webhooks switched off", "Nothing is sent to them any more."),
+    ("scans", ScanQueue.OPEN): Term(
+        "Data sets being scanned", "Who is in them is read from where they lie."
+    ),
+    ("scans", ScanQueue.FAILED): Term(
+        "Scans that failed", "Nothing was taken, and nobody has asked for another since."
+    ),
+    ("webhooks", DeliveryQueue.FAILING): Term("Messages not delivered", "They are sent again."),
+    ("webhooks", DeliveryQueue.GIVEN_UP): Term(
+        "Messages given up", "They are sent again only if somebody says so."
+    ),
+    ("webhooks", "disabled"): Term("Webhooks switched off", "Nothing is sent there any more."),
 }
 
-ELSEWHERE: Final = {
-    ("remediations", "open"): "/admin/consent/remediation/?closed_at__isnull=True",
+# The page that lists what waits, and how it is asked for which of it.
+LISTED: Final = {
+    "requests": ("desk:requests", "?state={name}"),
+    "steps": ("desk:steps", "?queue={name}"),
+    "dry_runs": ("desk:requests", f"?state={RequestState.REVIEW}"),
+    "remediations": ("desk:models", ""),
+    "violations": ("desk:violations", ""),
+    "reappearances": ("desk:reappearances", ""),
+    "scans": ("desk:scans", "?queue={name}"),
+    "webhooks": ("desk:deliveries", "?queue={name}"),
 }
 
 STATE: Final = {

@@ -1,0 +1,21 @@
+"""Model versions that hold the data of people who are to be erased."""
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from consent.desk import words
+from consent.desk.pages import part, shown, staff
+from consent.selectors import remedies
+
+
+@require_safe
+@staff
+def models(request: HttpRequest) -> HttpResponse:
+    """List those that nothing makes good yet, the oldest first."""
+    page = part(request, remedies.open_now().order_by("opened_at", "pk"))
+    context = {
+        "term": words.QUEUE["remediations", "open"],
+        "page": page,
+        "models": remedies.standings(page.object_list),
+    }
+    return shown(request, "models", context)
