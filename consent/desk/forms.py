@@ -2,7 +2,7 @@
 
 from django import forms
 
-from consent.models import ErasureStep, Violation
+from consent.models import ErasureStep, NoticeAnswer, Violation
 
 
 class ApprovalForm(forms.Form):
@@ -60,6 +60,27 @@ class SettlementForm(forms.Form):
         required=False,
         help_text="64 hexadecimal digits. The document stays with you.",
         error_messages={"invalid": "A SHA-256 is 64 digits from 0 to 9 and a to f."},
+    )
+
+
+class NoticeSettlementForm(forms.Form):
+    """How what a recipient cannot be told, or does not answer, is settled, and why."""
+
+    use_required_attribute = False
+
+    answer = forms.ChoiceField(
+        label="What became of it",
+        choices=[
+            (NoticeAnswer.Answer.IMPOSSIBLE, "It proves impossible to tell them"),
+            (NoticeAnswer.Answer.DISPROPORTIONATE, "Telling them is an effort out of proportion"),
+        ],
+    )
+    reason = forms.CharField(
+        max_length=2000,
+        label="Reason",
+        help_text="Please name no person.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Please say why."},
     )
 
 

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from consent.desk import datasets, plans, remedies, steps, violations, waiting, webhooks
+from consent.desk import (
+    datasets,
+    plans,
+    recipients,
+    remedies,
+    steps,
+    violations,
+    waiting,
+    webhooks,
+)
 
 app_name = "desk"
 
@@ -25,6 +34,10 @@ urlpatterns = [
     path("/reappearances", datasets.reappearances, name="reappearances"),
     path("/scans", datasets.scans, name="scans"),
     path("/datasets/<uuid:uuid>/scan", datasets.scan, name="scan"),
+    path("/notices", recipients.notices, name="notices"),
+    path("/notices/<uuid:uuid>", recipients.notice, name="notice"),
+    path("/notices/<uuid:uuid>/tell", recipients.tell, name="tell"),
+    path("/notices/<uuid:uuid>/settle", recipients.settle, name="settle-notice"),
     path("/deliveries", webhooks.deliveries, name="deliveries"),
     path("/webhooks/disabled", webhooks.disabled, name="webhooks-disabled"),
     path("/webhooks/<uuid:uuid>", webhooks.webhook, name="webhook"),

@@ -5,7 +5,8 @@ from typing import Final
 
 from consent.models import ErasureStep
 from consent.selectors.plans import LeftAlone
-from consent.selectors.queues import DeliveryQueue, ScanQueue, StepQueue
+from consent.selectors.queues import DeliveryQueue, NoticeQueue, ScanQueue, StepQueue
+from consent.selectors.recipients import NoticeState
 from consent.selectors.requests import RequestState
 from lineage.selectors.transparency import Certainty
 
@@ -67,6 +68,16 @@ QUEUE: Final = {
     ("scans", ScanQueue.FAILED): Term(
         "Scans that failed", "Nothing was taken, and nobody has asked for another since."
     ),
+    ("recipients", NoticeQueue.GIVEN_UP): Term(
+        "Recipients not reached", "They received data, and could not be told of a request."
+    ),
+    ("recipients", NoticeQueue.UNANSWERED): Term(
+        "Recipients who have not answered", "They were told. Each of these ends by itself."
+    ),
+    ("recipients", NoticeQueue.LAPSED): Term(
+        "Recipients without an answer",
+        "They have ended by themselves, and keep nothing open. What became of the data is unknown.",
+    ),
     ("webhooks", DeliveryQueue.FAILING): Term("Messages not delivered", "They are sent again."),
     ("webhooks", DeliveryQueue.GIVEN_UP): Term(
         "Messages given up", "They are sent again only if somebody says so."
@@ -83,12 +94,22 @@ LISTED: Final = {
     "violations": ("desk:violations", ""),
     "reappearances": ("desk:reappearances", ""),
     "scans": ("desk:scans", "?queue={name}"),
+    "recipients": ("desk:notices", "?queue={name}"),
     "webhooks": ("desk:deliveries", "?queue={name}"),
 }
 
 STATE: Final = {
     each: QUEUE["requests", each].word for each in RequestState
 }  # fmt: skip
+
+NOTICE: Final = {
+    NoticeState.WAITING: "is being told",
+    NoticeState.GIVEN_UP: "could not be told",
+    NoticeState.DELIVERED: "told, and has not answered",
+    NoticeState.ACCEPTED: "told, and has agreed; not done yet",
+    NoticeState.LAPSED: "ended by itself",
+    NoticeState.ENDED: "ended",
+}
 
 CERTAINTY: Final = {
     Certainty.PROVEN: Term("proven", "a list of the people in it says so"),

@@ -7,8 +7,14 @@ from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet
 
-from consent.models import ErasureStep, MembershipScan, Reappearance, RightsRequest
-from consent.selectors import assessments, planned, remedies, request_lists, scans
+from consent.models import (
+    ErasureStep,
+    MembershipScan,
+    Reappearance,
+    RecipientNotice,
+    RightsRequest,
+)
+from consent.selectors import assessments, planned, recipients, remedies, request_lists, scans
 from consent.selectors.requests import ENDED, RequestState
 from governance.models import WebhookDelivery, WebhookEndpoint
 from governance.selectors import webhooks
@@ -44,6 +50,14 @@ class DeliveryQueue(StrEnum):
     GIVEN_UP = "given_up"  # is sent again on a person's word
 
 
+class NoticeQueue(StrEnum):
+    """How operators look at what recipients are told."""
+
+    GIVEN_UP = "given_up"  # is told again on a person's word, or ends by itself
+    UNANSWERED = "unanswered"  # arrived, and ends by itself
+    LAPSED = "lapsed"  # has ended by itself, and nobody knows more
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """One queue: how many wait, the oldest since when, and the nearest due date if they have one.
@@ -68,6 +82,7 @@ def queues() -> list[Queue]:
         _queue("violations", "open", assessments.violations(open_only=True), "opened_at"),
         _queue("reappearances", "open", reappearances_open(), "manifest__received_at"),
         *(_queue("scans", each, scans_in(each), _SINCE[each]) for each in ScanQueue),
+        *(_queue("recipients", each, notices_in(each), "opened_at") for each in NoticeQueue),
         *(_queue("webhooks", each, _DELIVERIES[each](), "message__created_at")
           for each in DeliveryQueue),
         _queue("webhooks", "disabled", webhooks.disabled(), "disabled_at"),
@@ -95,6 +110,17 @@ def scans_in(queue: ScanQueue) -> "QuerySet[MembershipScan]":
     """Return the readings of storages in a queue, the oldest first."""
     found = scans.open_now() if queue is ScanQueue.OPEN else scans.failed()
     return found.select_related("dataset__storage").order_by(_SINCE[queue], "pk")
+
+
+def notices_in(queue: NoticeQueue) -> "QuerySet[RecipientNotice]":
+    """Return what recipients are told in a queue, the oldest first."""
+    if queue is NoticeQueue.LAPSED:
+        found = recipients.lapsed()
+    else:
+        told = Q(delivered_at__isnull=False)
+        asked = told if queue is NoticeQueue.UNANSWERED else ~told & Q(gave_up_at__isnull=False)
+        found = recipients.unanswered().filter(asked, request__refused_at=None)
+    return found.select_related("recipient", "request").order_by("opened_at", "pk")
 
 
 def deliveries_in(queue: DeliveryQueue) -> "QuerySet[WebhookDelivery]":

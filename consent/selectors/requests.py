@@ -118,6 +118,11 @@ class Standing:
         told = [each.outstanding for each in self.notices if each.outstanding]
         return self._plan() + steps + models + told + self._keys()
 
+    @property
+    def unanswered(self) -> list[str]:
+        """Say who was told and has not answered, or could not be told: it keeps nothing open."""
+        return [each.unanswered for each in self.notices if each.unanswered]
+
     def _plan(self) -> list[str]:
         told = ["the plan: waits for approval"] if self.waits_for_approval else []
         cut = "the plan: the flows were too many to follow, so data sets may be missing"
@@ -273,7 +278,7 @@ def to_observe() -> "QuerySet[RightsRequest]":
     open_now = planned.filter(Q(completion_recorded_at=None) | moved)
     ready = forgettable() & ~Q(recipients.somebody_untold("subject"))
     unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    unseen |= ready | moved | Q(recipients.answered_since("pk", "observed_at"))
+    unseen |= ready | moved | recipients.answered_since("pk", "observed_at")
     return open_now.filter(unseen).order_by("due_at", "pk")
 
 

@@ -1,0 +1,136 @@
+"""What recipients are told ends by itself, and which requests are under way is an index."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("consent", "0022_a_list_may_be_said_again"),
+        ("governance", "0011_remediation_webhooks"),
+    ]
+
+    operations = [
+        migrations.RemoveConstraint(
+            model_name="noticeanswer",
+            name="consent_answer_by_whom_it_can_be",
+        ),
+        migrations.RemoveConstraint(
+            model_name="recipientnotice",
+            name="consent_notice_once",
+        ),
+        migrations.AddField(
+            model_name="noticeanswer",
+            name="by_staff",
+            field=models.TextField(blank=True, db_default="", default=""),
+        ),
+        migrations.AddField(
+            model_name="recipientnotice",
+            name="lapse",
+            field=models.TextField(
+                blank=True,
+                choices=[
+                    ("no_answer", "told, and nothing final was answered in time"),
+                    ("not_reached", "could not be told in time"),
+                    ("overtaken", "the restriction ended before it was told"),
+                ],
+                db_default="",
+                default="",
+            ),
+        ),
+        migrations.AddField(
+            model_name="recipientnotice",
+            name="lapsed_at",
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddField(
+            model_name="recipientnotice",
+            name="told_of",
+            field=models.TextField(
+                choices=[
+                    ("requested", "what the person asked for"),
+                    ("lifted", "that a restriction they were told of has ended"),
+                ],
+                db_default="requested",
+                default="requested",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="rightsrequest",
+            index=models.Index(
+                models.F("due_at"),
+                models.F("id"),
+                condition=models.Q(
+                    ("completion_recorded_at", None), ("duplicate_of", None), ("refused_at", None)
+                ),
+                name="consent_request_under_way",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="noticeanswer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("answer__in", ["accepted", "done"]),
+                        ("by", None),
+                        ("by_staff", ""),
+                        ("code", ""),
+                        ("reason", ""),
+                    ),
+                    models.Q(
+                        ("answer", "refused"),
+                        ("by", None),
+                        ("by_staff", ""),
+                        ("reason", ""),
+                        models.Q(("code", ""), _negated=True),
+                    ),
+                    models.Q(
+                        ("answer__in", ["impossible", "disproportionate"]),
+                        ("code", ""),
+                        models.Q(
+                            models.Q(("by__isnull", False), ("by_staff", "")),
+                            models.Q(("by", None), models.Q(("by_staff", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        models.Q(("reason", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="consent_answer_by_whom_it_can_be",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="recipientnotice",
+            constraint=models.UniqueConstraint(
+                fields=("request", "recipient", "names_person", "told_of"),
+                name="consent_notice_once",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="recipientnotice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("told_of__in", ["requested", "lifted"])),
+                name="consent_notice_of_known",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="recipientnotice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("lapse", ""), ("lapsed_at", None)),
+                    models.Q(
+                        ("delivered_at__isnull", False),
+                        ("lapse", "no_answer"),
+                        ("lapsed_at__isnull", False),
+                    ),
+                    models.Q(
+                        ("gave_up_at__isnull", False),
+                        ("lapse", "not_reached"),
+                        ("lapsed_at__isnull", False),
+                    ),
+                    models.Q(("lapse", "overtaken"), ("lapsed_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="consent_notice_lapses_as_it_stands",
+            ),
+        ),
+    ]
