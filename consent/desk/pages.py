@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import cache_control
 
+from consent.models import PlanApproval
 from governance.errors import ColophonError
 
 ROWS = 25
@@ -52,7 +53,7 @@ def shown(
 
 def who(request: HttpRequest) -> str:
     """Return the name under which somebody of the staff decides: it says nothing outside."""
-    return f"staff:{request.user.pk}"
+    return f"{PlanApproval.STAFF}{request.user.pk}"
 
 
 def part(

@@ -1,6 +1,30 @@
-"""What recipients are told ends by itself, and which requests are under way is an index."""
+"""Two who approve are two people; what recipients are told ends; what is under way is an index."""
 
 from django.db import migrations, models
+
+# One person can hold a name at the desk and a client's key. A plan is never changed, nor is an
+# approval, so it is enough to look when an approval comes.
+REFUSE = """
+CREATE FUNCTION consent_refuse_approval_by_no_person() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW."by" NOT LIKE 'staff:%'
+       AND EXISTS (SELECT FROM consent_erasureplan WHERE id = NEW.plan_id AND approvals > 1) THEN
+        RAISE EXCEPTION 'where two people approve, each is one of the staff'
+            USING ERRCODE = 'restrict_violation', TABLE = TG_TABLE_NAME,
+                  CONSTRAINT = 'consent_approval_of_two_by_people';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER consent_approval_of_two_by_people
+    BEFORE INSERT OR UPDATE ON consent_planapproval
+    FOR EACH ROW EXECUTE FUNCTION consent_refuse_approval_by_no_person();
+"""
+
+ALLOW = """
+DROP TRIGGER consent_approval_of_two_by_people ON consent_planapproval;
+DROP FUNCTION consent_refuse_approval_by_no_person();
+"""
 
 
 class Migration(migrations.Migration):
@@ -10,6 +34,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(REFUSE, ALLOW),
         migrations.RemoveConstraint(
             model_name="noticeanswer",
             name="consent_answer_by_whom_it_can_be",
