@@ -140,7 +140,8 @@ def _described(found: "QuerySet[WebhookDelivery]") -> "QuerySet[WebhookDelivery]
 
 
 def _of_requests() -> list[Queue]:
-    by_state: QuerySet[Any, Any] = request_lists.with_state().order_by()
+    some = request_lists.with_state().filter(pk__in=request_lists.perhaps_open())
+    by_state: QuerySet[Any, Any] = some.order_by()
     counted = by_state.values("state").annotate(
         count=Count("pk"), oldest=Min("received_at"), due=Min("due_at")
     )
