@@ -27,10 +27,11 @@ class Advice:
     next: str
 
 
-GROUP: Final = {"requests": "Requests", "steps": "Steps"} | dict.fromkeys(
-    ("dry_runs", "remediations", "violations", "reappearances", "scans", "recipients", "webhooks"),
-    "Followed up",
-)
+GROUP: Final = {
+    "requests": "Requests", "steps": "Steps", "dry_runs": "Data sets", "reappearances": "Data sets",
+    "scans": "Data sets", "remediations": "Models", "violations": "Models",
+    "recipients": "Recipients", "webhooks": "Webhooks",
+}  # fmt: skip
 
 QUEUE: Final = {
     ("requests", RequestState.RECEIVED): Term(
@@ -72,11 +73,11 @@ QUEUE: Final = {
         "Recipients not reached", "They received data, and could not be told of a request."
     ),
     ("recipients", NoticeQueue.UNANSWERED): Term(
-        "Recipients who have not answered", "They were told. Each of these ends by itself."
+        "Recipients still to answer", "They were told. Each of these ends by itself."
     ),
     ("recipients", NoticeQueue.LAPSED): Term(
         "Recipients without an answer",
-        "They have ended by themselves, and keep nothing open. What became of the data is unknown.",
+        "They keep nothing open. What these recipients did, if anything, is not known.",
     ),
     ("webhooks", DeliveryQueue.FAILING): Term("Messages not delivered", "They are sent again."),
     ("webhooks", DeliveryQueue.GIVEN_UP): Term(

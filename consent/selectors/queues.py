@@ -78,10 +78,10 @@ def queues() -> list[Queue]:
         *_of_requests(),
         *_of_steps(),
         _queue("dry_runs", "open", planned.looks_open(), "asked_at"),
-        _queue("remediations", "open", remedies.open_now(), "opened_at"),
-        _queue("violations", "open", assessments.violations(open_only=True), "opened_at"),
         _queue("reappearances", "open", reappearances_open(), "manifest__received_at"),
         *(_queue("scans", each, scans_in(each), _SINCE[each]) for each in ScanQueue),
+        _queue("remediations", "open", remedies.open_now(), "opened_at"),
+        _queue("violations", "open", assessments.violations(open_only=True), "opened_at"),
         *(_queue("recipients", each, notices_in(each), "opened_at") for each in NoticeQueue),
         *(_queue("webhooks", each, _DELIVERIES[each](), "message__created_at")
           for each in DeliveryQueue),

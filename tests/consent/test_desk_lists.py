@@ -193,7 +193,7 @@ def test_data_that_came_back_leads_to_what_sees_to_it_and_never_says_whose(olga,
     clinic.erased(ANN)
     clinic.comes_back()
     page = read(olga, "/desk/reappearances")
-    assert "1 time, the oldest first. raw test Its erasure is opened again by itself." in page
+    assert "1 case, the oldest first. raw test The erasure is opened again by itself." in page
     back = Reappearance.objects.get()
     request = reappearances.reopen(tombstone_id=back.tombstone_id)
     assert request is not None
@@ -207,7 +207,7 @@ def test_a_message_that_failed_says_what_was_answered_and_not_where_it_goes(olga
     assert counted("webhooks", "failing") == 1, "answered by 500"
     for path in ("/desk/deliveries?queue=failing", f"/desk/webhooks/{hook.endpoint.uuid}"):
         page = read(olga, path)
-        assert "Tells that sent on request, to try an endpoint (webhook.test)" in page
+        assert "Message webhook.test: sent on request, to try an endpoint" in page
         assert "Attempts 1 Last answer 500 Next try" in page
         assert "Deliver again" not in page
         for secret in (HOOK, listener.url, hook.secret):
@@ -250,7 +250,7 @@ def test_a_scan_that_failed_is_asked_for_again_and_then_waits_among_the_others(o
     lake.table.unlink()
     assert scanned(scan).outcome == "failed"
     page = read(olga, "/desk/scans?queue=failed")
-    assert "Stands Nothing was taken Code storage_missing Storage clinic, SQL" in page
+    assert "Stands Nothing was taken Code storage_missing Reason" in page
     path = f"/desk/datasets/{lake.patients.uuid}/scan"
     for _ in range(2):
         assert olga.post(path).headers["Location"] == "/desk/scans?queue=open"
