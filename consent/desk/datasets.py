@@ -8,8 +8,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from consent.desk import words
-from consent.desk.pages import chosen, part, shown, staff
+from consent.desk.pages import chosen, listing, shown, staff
 from consent.selectors import queues
 from consent.selectors.queues import ScanQueue
 from consent.services import scanning
@@ -20,10 +19,7 @@ from governance.selectors import registry
 @staff
 def reappearances(request: HttpRequest) -> HttpResponse:
     """List data that came back, and what sees to it; never whose it is."""
-    context = {
-        "term": words.QUEUE["reappearances", "open"],
-        "page": part(request, queues.reappearances_open()),
-    }
+    context = listing(request, "reappearances", "open", queues.reappearances_open())
     return shown(request, "reappearances", context)
 
 
@@ -32,12 +28,7 @@ def reappearances(request: HttpRequest) -> HttpResponse:
 def scans(request: HttpRequest) -> HttpResponse:
     """List readings of storages that are under way, or that failed and can be asked for again."""
     queue = chosen(request, ScanQueue, ScanQueue.FAILED)
-    context = {
-        "term": words.QUEUE["scans", queue],
-        "page": part(request, queues.scans_in(queue)),
-        "keep": f"queue={queue}&",
-    }
-    return shown(request, "scans", context)
+    return shown(request, "scans", listing(request, "scans", queue, queues.scans_in(queue)))
 
 
 @require_POST

@@ -5,6 +5,16 @@ from django import forms
 from consent.models import ErasureStep, NoticeAnswer, Violation
 
 
+def _reason(label: str = "Reason", help_text: str = "Please name no person.") -> forms.CharField:
+    return forms.CharField(
+        max_length=2000,
+        label=label,
+        help_text=help_text,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Please say why."},
+    )
+
+
 class ApprovalForm(forms.Form):
     """Which plan was read."""
 
@@ -16,12 +26,7 @@ class RejectionForm(ApprovalForm):
 
     use_required_attribute = False
 
-    reason = forms.CharField(
-        max_length=2000,
-        label="Why another plan has to be made",
-        widget=forms.Textarea(attrs={"rows": 3}),
-        error_messages={"required": "Please say why."},
-    )
+    reason = _reason("Why another plan has to be made", "")
 
 
 class SettlementForm(forms.Form):
@@ -41,12 +46,7 @@ class SettlementForm(forms.Form):
         label="Code",
         help_text="Goes on record and into the certificate, such as table_dropped or art_17_3_b.",
     )
-    reason = forms.CharField(
-        max_length=2000,
-        label="Reason",
-        help_text="Please name no person.",
-        widget=forms.Textarea(attrs={"rows": 3}),
-    )
+    reason = _reason()
     evidence = forms.CharField(
         max_length=2000,
         label="Evidence",
@@ -75,13 +75,7 @@ class NoticeSettlementForm(forms.Form):
             (NoticeAnswer.Answer.DISPROPORTIONATE, "Telling them is an effort out of proportion"),
         ],
     )
-    reason = forms.CharField(
-        max_length=2000,
-        label="Reason",
-        help_text="Please name no person.",
-        widget=forms.Textarea(attrs={"rows": 3}),
-        error_messages={"required": "Please say why."},
-    )
+    reason = _reason()
 
 
 class AssignmentForm(forms.Form):
@@ -106,10 +100,4 @@ class ResolutionForm(forms.Form):
         label="How it is settled",
         choices=[(value, label.capitalize()) for value, label in Violation.Resolution.choices],
     )
-    reason = forms.CharField(
-        max_length=2000,
-        label="Reason",
-        help_text="Please name no person.",
-        widget=forms.Textarea(attrs={"rows": 3}),
-        error_messages={"required": "Please say why."},
-    )
+    reason = _reason()

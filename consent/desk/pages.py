@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import cache_control
 
+from consent.desk import words
 from consent.models import PlanApproval
 from governance.errors import ColophonError
 
@@ -61,6 +62,17 @@ def part(
 ) -> Page[Any]:
     """Return the page of a list that is asked for; one that is none is the first or the last."""
     return Paginator(rows, ROWS).get_page(request.GET.get(name))
+
+
+def listing(
+    request: HttpRequest, kind: str, name: str, rows: "QuerySet[Any] | Sequence[Any]"
+) -> dict[str, Any]:
+    """Return what each page that lists a queue shows: what it is called, and a part of it."""
+    return {
+        "term": words.QUEUE[kind, name],
+        "page": part(request, rows),
+        "keep": f"queue={name}&",
+    }
 
 
 def chosen(request: HttpRequest, queues: type[Q], otherwise: Q, name: str = "queue") -> Q:

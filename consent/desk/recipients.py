@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from consent.desk import words
 from consent.desk.forms import NoticeSettlementForm
-from consent.desk.pages import chosen, part, shown, staff, who
+from consent.desk.pages import chosen, listing, shown, staff, who
 from consent.selectors import queues
 from consent.selectors import recipients as known
 from consent.selectors.queues import NoticeQueue
@@ -22,15 +22,10 @@ from consent.services import notifying
 def notices(request: HttpRequest) -> HttpResponse:
     """List what recipients are told and did not answer, the oldest first."""
     queue = chosen(request, NoticeQueue, NoticeQueue.GIVEN_UP)
-    page = part(request, queues.notices_in(queue))
-    told = known.notified(list(page.object_list))
-    context = {
-        "term": words.QUEUE["recipients", queue],
-        "page": page,
-        "notices": [(each, words.NOTICE[each.state]) for each in told],
-        "keep": f"queue={queue}&",
-    }
-    return shown(request, "notices", context)
+    context = listing(request, "recipients", queue, queues.notices_in(queue))
+    told = known.notified(list(context["page"].object_list))
+    notices = [(each, words.NOTICE[each.state]) for each in told]
+    return shown(request, "notices", {**context, "notices": notices})
 
 
 @require_safe

@@ -3,8 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from consent.desk import words
-from consent.desk.pages import part, shown, staff
+from consent.desk.pages import listing, shown, staff
 from consent.selectors import remedies
 
 
@@ -12,10 +11,7 @@ from consent.selectors import remedies
 @staff
 def models(request: HttpRequest) -> HttpResponse:
     """List those that nothing makes good yet, the oldest first."""
-    page = part(request, remedies.open_now().order_by("opened_at", "pk"))
-    context = {
-        "term": words.QUEUE["remediations", "open"],
-        "page": page,
-        "models": remedies.standings(page.object_list),
-    }
-    return shown(request, "models", context)
+    rows = remedies.open_now().order_by("opened_at", "pk")
+    context = listing(request, "remediations", "open", rows)
+    found = remedies.standings(context["page"].object_list)
+    return shown(request, "models", {**context, "models": found})

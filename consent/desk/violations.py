@@ -7,9 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from consent.desk import words
 from consent.desk.forms import AssignmentForm, ResolutionForm
-from consent.desk.pages import part, shown, staff, who
+from consent.desk.pages import listing, shown, staff, who
 from consent.models import UseAssessment, Violation
 from consent.selectors import assessments
 from consent.services import assessing
@@ -19,13 +18,9 @@ from consent.services import assessing
 @staff
 def violations(request: HttpRequest) -> HttpResponse:
     """List those that are open, the oldest first."""
-    page = part(request, assessments.violations(open_only=True))
-    context = {
-        "term": words.QUEUE["violations", "open"],
-        "page": page,
-        "violations": [(each, reasons_of(each)) for each in page.object_list],
-    }
-    return shown(request, "violations", context)
+    context = listing(request, "violations", "open", assessments.violations(open_only=True))
+    found = [(each, reasons_of(each)) for each in context["page"].object_list]
+    return shown(request, "violations", {**context, "violations": found})
 
 
 @require_safe

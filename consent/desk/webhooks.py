@@ -7,8 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from consent.desk import words
-from consent.desk.pages import chosen, part, shown, staff
+from consent.desk.pages import chosen, listing, part, shown, staff
 from consent.selectors import queues
 from consent.selectors.queues import DeliveryQueue
 from governance.selectors import webhooks as known
@@ -22,11 +21,7 @@ BY_OPERATOR = "by_operator"
 def deliveries(request: HttpRequest) -> HttpResponse:
     """List the messages that are late, or that were given up, the oldest first."""
     queue = chosen(request, DeliveryQueue, DeliveryQueue.FAILING)
-    context = {
-        "term": words.QUEUE["webhooks", queue],
-        "page": part(request, queues.deliveries_in(queue)),
-        "keep": f"queue={queue}&",
-    }
+    context = listing(request, "webhooks", queue, queues.deliveries_in(queue))
     return shown(request, "deliveries", context)
 
 
@@ -34,11 +29,8 @@ def deliveries(request: HttpRequest) -> HttpResponse:
 @staff
 def disabled(request: HttpRequest) -> HttpResponse:
     """List the webhooks to which nothing is sent any more."""
-    context = {
-        "term": words.QUEUE["webhooks", "disabled"],
-        "page": part(request, known.disabled().order_by("disabled_at", "pk")),
-    }
-    return shown(request, "webhooks", context)
+    rows = known.disabled().order_by("disabled_at", "pk")
+    return shown(request, "webhooks", listing(request, "webhooks", "disabled", rows))
 
 
 @require_safe
