@@ -14,6 +14,7 @@ from consent.services import (
     erasing,
     escalating,
     forgetting,
+    lapsing,
     letters,
     looking,
     notifying,
@@ -160,8 +161,8 @@ def tell(notice_id: int) -> bool:
 
 @shared_task(name="consent.watch")
 def watch() -> int:
-    """Tell of what is late, and look at models that were made of affected ones since."""
-    done = escalating.escalate(limit=STEP)
+    """Tell of what is late, end what nobody answers, and look at what affected models became."""
+    done = escalating.escalate(limit=STEP) + lapsing.let_lapse(limit=STEP)
     for pk in requests.passed_on().values_list("pk", flat=True)[:STEP]:
         done += remediation.observe(request_id=pk)
     return done

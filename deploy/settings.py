@@ -140,7 +140,7 @@ SPECTACULAR_SETTINGS = {
             "joined",
         ],
         "RemedyState": ["open", "mitigated", "unapproved", "retiring", "closed"],
-        "NoticeState": ["waiting", "given_up", "delivered", "accepted", "ended"],
+        "NoticeState": ["waiting", "given_up", "delivered", "accepted", "lapsed", "ended"],
         "RequestSource": ["person", "guardian", "delegate", "operator"],
         "SourceEnum": ["person", "guardian", "delegate", "operator", "import", "signal"],
         "StateEnum": ["ready", "done", "dead"],
@@ -188,6 +188,8 @@ COLOPHON_LEASE_SECONDS = environment.number("COLOPHON_LEASE_SECONDS", 60)
 COLOPHON_LAW = environment.choice("COLOPHON_LAW", "gdpr", ["gdpr", "cpra"])
 COLOPHON_LEGAL_ZONE = environment.time_zone("COLOPHON_LEGAL_ZONE", "UTC")
 COLOPHON_OPERATOR_MAIL = environment.words("COLOPHON_OPERATOR_MAIL", "")
+# Days for which the answer of somebody who received data is waited for, or delivery to them tried.
+COLOPHON_RECIPIENT_DAYS = environment.number("COLOPHON_RECIPIENT_DAYS", 30)
 
 LOGGING = {
     "version": 1,

@@ -23,6 +23,7 @@ TYP = "erasure-certificate+json"
 SIGNED, READABLE = "signed", "certificate"
 STEPS = ("erasure.step", "erasure.settled")
 MEASURED, ANSWERED = "remediation.measure_taken", "notice.answered"
+LAPSED = "notice.lapsed"
 COMPLETED = "request.completed"
 
 
@@ -41,6 +42,7 @@ class _Told:
     closed: dict[str, str] = field(default_factory=dict)
     measures: dict[str, object] = field(default_factory=dict)
     answers: dict[str, tuple[object, object]] = field(default_factory=dict)
+    lapses: dict[str, object] = field(default_factory=dict)
     kinds: set[str] = field(default_factory=set)
     roots: dict[int, bytes] = field(default_factory=dict)
     waiting: int = 0
@@ -56,6 +58,8 @@ class _Told:
             self.measures[str(facts.get("measure"))] = facts.get("evidence_sha256")
         if kind == ANSWERED:
             self.answers[str(facts.get("notice"))] = facts.get("answer"), facts.get("code")
+        if kind == LAPSED:
+            self.lapses[str(facts.get("notice"))] = facts.get("lapse")
 
 
 def check(content: bytes, keys: Mapping[str, bytes]) -> list[Finding]:
@@ -149,6 +153,9 @@ def _compare_recipients(recipients: Sequence[Mapping[str, Any]], told: _Told) ->
         said = claimed.get("answer"), claimed.get("code")
         if said != known and not (known == ("", "") and told.waiting):
             raise _WrongError(f"of {claimed.get('recipient')} the ledger tells another answer")
+        lapse = told.lapses.get(str(claimed.get("notice")), "")
+        if lapse != claimed.get("lapse", "") and not (lapse == "" and told.waiting):
+            raise _WrongError(f"of {claimed.get('recipient')} the ledger tells another end")
 
 
 def _compare_state(claims: Mapping[str, Any], told: _Told) -> None:
@@ -168,6 +175,8 @@ def _says(claims: Mapping[str, Any], told: _Told) -> str:
     )
     datasets, models = _many(claims, "datasets", "data set"), _many(claims, "models", "model")
     said = f"Signed by us: {state}. {datasets}, {models}."
+    if unanswered := _count(claims.get("unanswered")):
+        said += f" Recipients without an answer: {unanswered}."
     if told.roots:
         said += f" It agrees with the first {max(told.roots)} entries of the ledger."
     if told.waiting:

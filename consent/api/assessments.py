@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from consent.api.requests import caller_of
 from consent.models import UseAssessment, Violation
 from consent.selectors import assessments as selectors
 from consent.services import assessing
@@ -146,7 +147,8 @@ class ViolationAssignment(APIView):
         """Give it to somebody."""
         body = AssignmentIn(data=request.data)
         body.is_valid(raise_exception=True)
-        assessing.assign(violation=selectors.violation(uuid), **body.validated_data)
+        found, by = selectors.violation(uuid), caller_of(request)
+        assessing.assign(violation=found, by=by, **body.validated_data)
         return Response(ViolationOut(selectors.violation(uuid)).data)
 
 
@@ -160,7 +162,8 @@ class ViolationResolution(APIView):
         """Settle it, with the reason."""
         body = ResolutionIn(data=request.data)
         body.is_valid(raise_exception=True)
-        assessing.resolve(violation=selectors.violation(uuid), **body.validated_data)
+        found, by = selectors.violation(uuid), caller_of(request)
+        assessing.resolve(violation=found, by=by, **body.validated_data)
         return Response(ViolationOut(selectors.violation(uuid)).data)
 
 

@@ -1,6 +1,7 @@
 """Plans of erasures and the operators' queues, for machines.
 
-A key's client counts as one who approves, however many people stand behind it.
+A key's client counts as one who approves, however many people stand behind it. Where two people
+have to, it counts as none: they approve at the desk.
 """
 
 from typing import Any
@@ -167,7 +168,7 @@ class PlanApprovals(APIView):
 
     @operation("approve_plan", PlanOut, body=ApprovalIn)
     def post(self, request: Request, uuid: UUID) -> Response:
-        """Approve what was read; the last approval that is needed begins the erasure."""
+        """Approve what was read, where one approval is asked for; it begins the erasure."""
         said = ApprovalIn(data=request.data)
         said.is_valid(raise_exception=True)
         asked = requests.standing(uuid).request

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from consent.api.gate import DatasetField
-from consent.models import NoticeAnswer, Recipient
+from consent.models import NoticeAnswer, Recipient, RecipientNotice
 from consent.selectors import recipients as selectors
 from consent.services import notifying, recipients
 from governance import pages
@@ -89,6 +89,9 @@ class RecipientNoticeOut(serializers.Serializer[selectors.Notified]):
     recipient = serializers.UUIDField(source="notice.recipient.uuid")
     name = serializers.CharField(source="notice.recipient.name")
     names_person = serializers.BooleanField(source="notice.names_person")
+    told_of = serializers.ChoiceField(
+        choices=RecipientNotice.Of.choices, source="notice.told_of", help_text="what is told"
+    )
     state = serializers.ChoiceField(choices=[each.value for each in selectors.NoticeState])
     opened_at = serializers.DateTimeField(source="notice.opened_at")
     attempt = serializers.IntegerField(source="notice.attempt")
@@ -103,6 +106,11 @@ class RecipientNoticeOut(serializers.Serializer[selectors.Notified]):
     code = serializers.CharField(source="answer.code", default="")
     reason = serializers.CharField(source="answer.reason", default="")
     answered_at = serializers.DateTimeField(source="answer.at", allow_null=True, default=None)
+    lapse = serializers.ChoiceField(
+        choices=["", *RecipientNotice.Lapse.values], source="notice.lapse",
+        help_text="how it ended without an answer",
+    )  # fmt: skip
+    lapsed_at = serializers.DateTimeField(source="notice.lapsed_at", allow_null=True)
 
 
 class SettlementIn(serializers.Serializer[Any]):

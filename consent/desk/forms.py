@@ -2,7 +2,17 @@
 
 from django import forms
 
-from consent.models import ErasureStep
+from consent.models import ErasureStep, NoticeAnswer, Violation
+
+
+def _reason(label: str = "Reason", help_text: str = "Please name no person.") -> forms.CharField:
+    return forms.CharField(
+        max_length=2000,
+        label=label,
+        help_text=help_text,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Please say why."},
+    )
 
 
 class ApprovalForm(forms.Form):
@@ -16,12 +26,7 @@ class RejectionForm(ApprovalForm):
 
     use_required_attribute = False
 
-    reason = forms.CharField(
-        max_length=2000,
-        label="Why another plan has to be made",
-        widget=forms.Textarea(attrs={"rows": 3}),
-        error_messages={"required": "Please say why."},
-    )
+    reason = _reason("Why another plan has to be made", "")
 
 
 class SettlementForm(forms.Form):
@@ -41,12 +46,7 @@ class SettlementForm(forms.Form):
         label="Code",
         help_text="Goes on record and into the certificate, such as table_dropped or art_17_3_b.",
     )
-    reason = forms.CharField(
-        max_length=2000,
-        label="Reason",
-        help_text="Please name no person.",
-        widget=forms.Textarea(attrs={"rows": 3}),
-    )
+    reason = _reason()
     evidence = forms.CharField(
         max_length=2000,
         label="Evidence",
@@ -61,3 +61,43 @@ class SettlementForm(forms.Form):
         help_text="64 hexadecimal digits. The document stays with you.",
         error_messages={"invalid": "A SHA-256 is 64 digits from 0 to 9 and a to f."},
     )
+
+
+class NoticeSettlementForm(forms.Form):
+    """How what a recipient cannot be told, or does not answer, is settled, and why."""
+
+    use_required_attribute = False
+
+    answer = forms.ChoiceField(
+        label="What became of it",
+        choices=[
+            (NoticeAnswer.Answer.IMPOSSIBLE, "It proves impossible to tell them"),
+            (NoticeAnswer.Answer.DISPROPORTIONATE, "Telling them is an effort out of proportion"),
+        ],
+    )
+    reason = _reason()
+
+
+class AssignmentForm(forms.Form):
+    """Who settles something."""
+
+    use_required_attribute = False
+
+    to = forms.CharField(
+        max_length=200,
+        label="Who sees to it",
+        help_text="A team or a role.",
+        error_messages={"required": "Please say who."},
+    )
+
+
+class ResolutionForm(forms.Form):
+    """How a violation is settled, and why so."""
+
+    use_required_attribute = False
+
+    resolution = forms.ChoiceField(
+        label="How it is settled",
+        choices=[(value, label.capitalize()) for value, label in Violation.Resolution.choices],
+    )
+    reason = _reason()

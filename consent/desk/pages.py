@@ -1,8 +1,9 @@
 """How pages of the desk are answered: to staff, kept by nobody, and errors as pages."""
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -13,11 +14,14 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import cache_control
 
+from consent.desk import words
+from consent.models import PlanApproval
 from governance.errors import ColophonError
 
 ROWS = 25
 
 P = ParamSpec("P")
+Q = TypeVar("Q", bound=StrEnum)
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
@@ -50,7 +54,7 @@ def shown(
 
 def who(request: HttpRequest) -> str:
     """Return the name under which somebody of the staff decides: it says nothing outside."""
-    return f"staff:{request.user.pk}"
+    return f"{PlanApproval.STAFF}{request.user.pk}"
 
 
 def part(
@@ -58,3 +62,20 @@ def part(
 ) -> Page[Any]:
     """Return the page of a list that is asked for; one that is none is the first or the last."""
     return Paginator(rows, ROWS).get_page(request.GET.get(name))
+
+
+def listing(
+    request: HttpRequest, kind: str, name: str, rows: "QuerySet[Any] | Sequence[Any]"
+) -> dict[str, Any]:
+    """Return what each page that lists a queue shows: what it is called, and a part of it."""
+    return {
+        "term": words.QUEUE[kind, name],
+        "page": part(request, rows),
+        "keep": f"queue={name}&",
+    }
+
+
+def chosen(request: HttpRequest, queues: type[Q], otherwise: Q, name: str = "queue") -> Q:
+    """Return which of some queues is asked for; what is none of them asks for the usual one."""
+    asked = request.GET.get(name, "")
+    return queues(asked) if asked in set(queues) else otherwise

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from consent.desk import plans, steps, waiting
+from consent.desk import (
+    datasets,
+    plans,
+    recipients,
+    remedies,
+    steps,
+    violations,
+    waiting,
+    webhooks,
+)
 
 app_name = "desk"
 
@@ -17,4 +26,23 @@ urlpatterns = [
     path("/requests/<uuid:uuid>/steps/<uuid:step>", steps.step, name="step"),
     path("/requests/<uuid:uuid>/steps/<uuid:step>/retry", steps.retry, name="retry"),
     path("/requests/<uuid:uuid>/steps/<uuid:step>/settle", steps.settle, name="settle"),
+    path("/models", remedies.models, name="models"),
+    path("/violations", violations.violations, name="violations"),
+    path("/violations/<uuid:uuid>", violations.violation, name="violation"),
+    path("/violations/<uuid:uuid>/assign", violations.assign, name="assign-violation"),
+    path("/violations/<uuid:uuid>/resolve", violations.resolve, name="resolve-violation"),
+    path("/reappearances", datasets.reappearances, name="reappearances"),
+    path("/scans", datasets.scans, name="scans"),
+    path("/datasets/<uuid:uuid>/scan", datasets.scan, name="scan"),
+    path("/notices", recipients.notices, name="notices"),
+    path("/notices/<uuid:uuid>", recipients.notice, name="notice"),
+    path("/notices/<uuid:uuid>/tell", recipients.tell, name="tell"),
+    path("/notices/<uuid:uuid>/settle", recipients.settle, name="settle-notice"),
+    path("/deliveries", webhooks.deliveries, name="deliveries"),
+    path("/webhooks/disabled", webhooks.disabled, name="webhooks-disabled"),
+    path("/webhooks/<uuid:uuid>", webhooks.webhook, name="webhook"),
+    path("/webhooks/<uuid:uuid>/disable", webhooks.disable, name="disable-webhook"),
+    path(
+        "/webhooks/<uuid:uuid>/deliveries/<uuid:delivery>/deliver", webhooks.deliver, name="deliver"
+    ),
 ]

@@ -63,9 +63,8 @@ def steps(request: HttpRequest) -> HttpResponse:
 
 
 def _href(queue: Queue) -> str:
-    """Return where what waits can be seen: here, or read-only in the admin."""
-    if queue.kind == "requests":
-        return f"{reverse('desk:requests')}?state={queue.name}"
-    if queue.kind == "steps":
-        return f"{reverse('desk:steps')}?queue={queue.name}"
-    return words.ELSEWHERE.get((queue.kind, queue.name), "")
+    """Return where what waits can be seen."""
+    page, asked = words.LISTED[queue.kind]
+    if (queue.kind, queue.name) == ("webhooks", "disabled"):
+        return reverse("desk:webhooks-disabled")
+    return f"{reverse(page)}{asked.format(name=queue.name)}"

@@ -5,7 +5,8 @@ from typing import Final
 
 from consent.models import ErasureStep
 from consent.selectors.plans import LeftAlone
-from consent.selectors.queues import StepQueue
+from consent.selectors.queues import DeliveryQueue, NoticeQueue, ScanQueue, StepQueue
+from consent.selectors.recipients import NoticeState
 from consent.selectors.requests import RequestState
 from lineage.selectors.transparency import Certainty
 
@@ -27,8 +28,9 @@ class Advice:
 
 
 GROUP: Final = {
-    "requests": "Requests", "steps": "Steps", "dry_runs": "Followed up", "webhooks": "Followed up",
-    "remediations": "Followed up", "violations": "Followed up", "reappearances": "Followed up",
+    "requests": "Requests", "steps": "Steps", "dry_runs": "Data sets", "reappearances": "Data sets",
+    "scans": "Data sets", "remediations": "Models", "violations": "Models",
+    "recipients": "Recipients", "webhooks": "Webhooks",
 }  # fmt: skip
 
 QUEUE: Final = {
@@ -61,17 +63,54 @@ QUEUE: Final = {
     ),
     ("violations", "open"): Term("Violations", "Trainings that used data without permission."),
     ("reappearances", "open"): Term("Data that came back", "Of people who were erased."),
-    ("webhooks", "failing"): Term("Messages not delivered", "They are sent again."),
-    ("webhooks", "disabled"): Term("Webhooks switched off", "Nothing is sent to them any more."),
+    ("scans", ScanQueue.OPEN): Term(
+        "Data sets being scanned", "Who is in them is read from where they lie."
+    ),
+    ("scans", ScanQueue.FAILED): Term(
+        "Scans that failed", "Nothing was taken, and nobody has asked for another since."
+    ),
+    ("recipients", NoticeQueue.GIVEN_UP): Term(
+        "Recipients not reached", "They received data, and could not be told of a request."
+    ),
+    ("recipients", NoticeQueue.UNANSWERED): Term(
+        "Recipients still to answer", "They were told. Each of these ends by itself."
+    ),
+    ("recipients", NoticeQueue.LAPSED): Term(
+        "Recipients without an answer",
+        "They keep nothing open. What these recipients did, if anything, is not known.",
+    ),
+    ("webhooks", DeliveryQueue.FAILING): Term("Messages not delivered", "They are sent again."),
+    ("webhooks", DeliveryQueue.GIVEN_UP): Term(
+        "Messages given up", "They are sent again only if somebody says so."
+    ),
+    ("webhooks", "disabled"): Term("Webhooks switched off", "Nothing is sent there any more."),
 }
 
-ELSEWHERE: Final = {
-    ("remediations", "open"): "/admin/consent/remediation/?closed_at__isnull=True",
+# The page that lists what waits, and how it is asked for which of it.
+LISTED: Final = {
+    "requests": ("desk:requests", "?state={name}"),
+    "steps": ("desk:steps", "?queue={name}"),
+    "dry_runs": ("desk:requests", f"?state={RequestState.REVIEW}"),
+    "remediations": ("desk:models", ""),
+    "violations": ("desk:violations", ""),
+    "reappearances": ("desk:reappearances", ""),
+    "scans": ("desk:scans", "?queue={name}"),
+    "recipients": ("desk:notices", "?queue={name}"),
+    "webhooks": ("desk:deliveries", "?queue={name}"),
 }
 
 STATE: Final = {
     each: QUEUE["requests", each].word for each in RequestState
 }  # fmt: skip
+
+NOTICE: Final = {
+    NoticeState.WAITING: "is being told",
+    NoticeState.GIVEN_UP: "could not be told",
+    NoticeState.DELIVERED: "told, and has not answered",
+    NoticeState.ACCEPTED: "told, and has agreed; not done yet",
+    NoticeState.LAPSED: "ended by itself",
+    NoticeState.ENDED: "ended",
+}
 
 CERTAINTY: Final = {
     Certainty.PROVEN: Term("proven", "a list of the people in it says so"),

@@ -124,6 +124,8 @@ class ErasureStep(models.Model):
                 F("retry_at"), name="consent_step_open",
                 condition=~Q(state="done") & Q(released_at__isnull=False),
             ),
+            # The requests that have some left.
+            models.Index(F("request"), name="consent_step_undone", condition=~Q(state="done")),
             # From a row to the steps of other rows that were one person with it.
             GinIndex(fields=["others"], name="consent_step_others", condition=~Q(others=[])),
         ]  # fmt: skip

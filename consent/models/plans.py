@@ -42,8 +42,12 @@ class ErasurePlan(models.Model):
 class PlanApproval(models.Model):
     """Somebody has read a plan and approves it; each person once. Never changed.
 
-    ``by`` is a name that only we can resolve: ``staff:`` or ``client:`` and a key.
+    ``by`` is a name that only we can resolve: ``staff:`` or ``client:`` and a key. A client is a
+    machine or a team, and whoever holds its key has a name of their own at the desk. So where two
+    people are asked for a trigger refuses whoever is none of the staff.
     """
+
+    STAFF = "staff:"
 
     plan = models.ForeignKey(ErasurePlan, on_delete=models.PROTECT, related_name="approved_by")
     by = models.TextField()

@@ -93,17 +93,48 @@ class RecipientNotice(Sending):
     ``uuid`` is the webhook-id in every attempt, and how the recipient may name the request: the
     request's own name leads to the person's page. ``names_person`` says that they received data
     and are told who it is about; whoever received a model only learns of nobody.
+
+    ``lapsed_at`` is when it ended without an answer, and ``lapse`` how. What is answered after
+    that is kept, and counts.
     """
+
+    class Of(models.TextChoices):
+        """What is told."""
+
+        REQUESTED = "requested", "what the person asked for"
+        LIFTED = "lifted", "that a restriction they were told of has ended"
+
+    class Lapse(models.TextChoices):
+        """How it ended without an answer."""
+
+        NO_ANSWER = "no_answer", "told, and nothing final was answered in time"
+        NOT_REACHED = "not_reached", "could not be told in time"
+        OVERTAKEN = "overtaken", "the restriction ended before it was told"
 
     request = models.ForeignKey(RightsRequest, on_delete=models.PROTECT, related_name="notices")
     recipient = models.ForeignKey(Recipient, on_delete=models.PROTECT, related_name="notices")
     names_person = models.BooleanField()
+    told_of = models.TextField(choices=Of.choices, default=Of.REQUESTED, db_default="requested")
     opened_at = models.DateTimeField(db_default=Now(), editable=False)
+    lapsed_at = models.DateTimeField(null=True)
+    lapse = models.TextField(choices=Lapse.choices, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["request", "recipient", "names_person"], name="consent_notice_once"
+                fields=["request", "recipient", "names_person", "told_of"],
+                name="consent_notice_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(told_of__in=["requested", "lifted"]), name="consent_notice_of_known"
+            ),
+            # Overtaken ones may be on their way, and arrive.
+            models.CheckConstraint(
+                condition=Q(lapsed_at=None, lapse="")
+                | Q(lapsed_at__isnull=False, lapse="no_answer", delivered_at__isnull=False)
+                | Q(lapsed_at__isnull=False, lapse="not_reached", gave_up_at__isnull=False)
+                | Q(lapsed_at__isnull=False, lapse="overtaken"),
+                name="consent_notice_lapses_as_it_stands",
             ),
             models.CheckConstraint(
                 condition=Q(delivered_at=None) | Q(gave_up_at=None),
@@ -120,8 +151,9 @@ class RecipientNotice(Sending):
 
 
 class NoticeAnswer(models.Model):
-    """What a recipient answered, or how an operator, ``by``, settled what cannot be answered.
+    """What a recipient answered, or how an operator settled what cannot be answered.
 
+    That is a client, ``by``, or a colleague at the desk: ``by_staff``, ``staff:`` and a key.
     A recipient's reason is a code of a closed list, so that no answer can bring a name back.
     """
 
@@ -139,6 +171,7 @@ class NoticeAnswer(models.Model):
     code = models.TextField(blank=True)
     reason = models.TextField(blank=True)
     by = models.ForeignKey(ApiClient, on_delete=models.PROTECT, null=True, related_name="+")
+    by_staff = models.TextField(blank=True, default="", db_default="")
     at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -148,9 +181,12 @@ class NoticeAnswer(models.Model):
                 fields=["notice"], condition=~Q(answer="accepted"), name="consent_answer_ends_once"
             ),
             models.CheckConstraint(
-                condition=Q(answer__in=["accepted", "done"], by=None, code="", reason="")
-                | Q(answer="refused", by=None, reason="") & ~Q(code="")
-                | Q(answer__in=["impossible", "disproportionate"], by__isnull=False, code="")
+                condition=Q(
+                    answer__in=["accepted", "done"], by=None, by_staff="", code="", reason=""
+                )
+                | Q(answer="refused", by=None, by_staff="", reason="") & ~Q(code="")
+                | Q(answer__in=["impossible", "disproportionate"], code="")
+                & (Q(by__isnull=False, by_staff="") | Q(by=None) & ~Q(by_staff=""))
                 & ~Q(reason=""),
                 name="consent_answer_by_whom_it_can_be",
             ),

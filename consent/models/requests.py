@@ -166,8 +166,15 @@ class RightsRequest(models.Model):
             ),
         ]  # fmt: skip
         indexes = [
-            # Operators' lists, and what to remind of.
+            # Operators' lists.
             models.Index(F("due_at"), F("uuid"), name="consent_request_by_due_date"),
+            # Those that are under way, which are few among all that ever were.
+            models.Index(
+                F("due_at"),
+                F("id"),
+                name="consent_request_under_way",
+                condition=Q(duplicate_of=None, refused_at=None, completion_recorded_at=None),
+            ),
             # Those that were opened for people who came back, which are few.
             models.Index(
                 F("subject"), name="consent_request_automatic", condition=Q(source="automatic")

@@ -112,6 +112,7 @@ def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
         "models": [_model(each) for each in standing.remediations],
         "recipients": [remedying.told(each) for each in standing.notices],
         "outstanding": [] if ended else outstanding(standing),
+        "silent": remedying.silent(standing.notices),
         "link": request.build_absolute_uri(reverse("portal:request", args=[asked.uuid])),
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from consent.measures import MeasureKind
-from consent.models import NoticeAnswer
+from consent.models import NoticeAnswer, RecipientNotice
 from consent.portal import words
 from consent.selectors.recipients import NoticeState, Notified
 from consent.selectors.remedies import Remedied, RemedyState
@@ -22,6 +22,12 @@ _STATES = {
     NoticeState.GIVEN_UP: "They could not be reached. Somebody has to look into it.",
     NoticeState.DELIVERED: "They were told, and have not answered yet.",
 }
+_LAPSES = {
+    RecipientNotice.Lapse.NO_ANSWER: "They were told, and have not said in time what they did.",
+    RecipientNotice.Lapse.NOT_REACHED: "They could not be reached, so they do not know of it.",
+    RecipientNotice.Lapse.OVERTAKEN: "They were not told: you are not restricted any more.",
+}
+_LIFTED = "That your data is not restricted any more: {0}"
 _EXEMPTIONS = {
     MeasureKind.EXEMPT_GUARANTEE.value: "It was trained so that nobody's data shows in it: we "
     "computed the guarantee again, and it is within what our policies allow.",
@@ -65,13 +71,22 @@ def reason(each: Remedied) -> str:
 def told(each: Notified) -> Told:
     """Return a recipient in words."""
     notice, answer = each.notice, each.answer
-    text = _ANSWERS[NoticeAnswer.Answer(answer.answer)] if answer else _STATES[each.state]
+    if each.state is NoticeState.LAPSED:
+        text = _LAPSES[RecipientNotice.Lapse(notice.lapse)]
+    else:
+        text = _ANSWERS[NoticeAnswer.Answer(answer.answer)] if answer else _STATES[each.state]
+    if notice.told_of == RecipientNotice.Of.LIFTED:
+        text = _LIFTED.format(text[0].lower() + text[1:])
     detail = f"Reason on record: {answer.code}." if answer and answer.code else ""
     at = answer.at if answer else notice.delivered_at
-    return Told(notice.recipient.name, text, detail, at, each.state is not NoticeState.ENDED)
+    return Told(notice.recipient.name, text, detail, at, bool(each.outstanding))
 
 
 def unanswered(notices: Iterable[Notified]) -> list[str]:
     """Return a sentence for each recipient from whom something is outstanding."""
-    found = [told(each) for each in notices]
-    return [f"{each.name}: {each.text}" for each in found if each.open]
+    return [f"{told(each).name}: {told(each).text}" for each in notices if each.outstanding]
+
+
+def silent(notices: Iterable[Notified]) -> list[str]:
+    """Return a sentence for each recipient of whom nobody knows, and for whom nobody waits."""
+    return [f"{told(each).name}: {told(each).text}" for each in notices if each.unanswered]

@@ -14,6 +14,7 @@ from consent.models import AccessPackage, Manifest, RequestKind, RightsRequest, 
 from consent.selectors import portal, receipts, recipients, subjects
 from consent.selectors.persons import rows_of
 from consent.selectors.portal import Holding, ModelUse, Position
+from consent.selectors.requests import under_way
 from governance.models import Dataset
 from governance.policy_rules import demands_of_published
 from governance.selectors.rules import policies_in_force
@@ -25,10 +26,9 @@ MOST_SOURCES = 20
 
 def to_prepare() -> "QuerySet[RightsRequest]":
     """Return the requests that wait for a copy, those due first at the front."""
-    waiting = RightsRequest.objects.filter(
-        kind__in=KINDS, verified_at__isnull=False, answered_at=None, refused_at=None,
-        duplicate_of=None, subject__erased_at=None,
-    )  # fmt: skip
+    waiting = under_way().filter(
+        kind__in=KINDS, verified_at__isnull=False, answered_at=None, subject__erased_at=None
+    )
     return waiting.order_by("due_at", "pk")
 
 

@@ -34,6 +34,7 @@ def certificate(standing: Standing) -> dict[str, Any]:
         "models": [_model(each) for each in standing.remediations],
         "recipients": [_recipient(each) for each in standing.notices],
         "outstanding": standing.outstanding,
+        "unanswered": standing.unanswered,
         "ledger": [
             {"kind": told.kind, "record": str(told.record), "proof": _proof(told.record)}
             for told in request.records.order_by("pk")
@@ -106,6 +107,8 @@ def _recipient(each: Notified) -> dict[str, Any]:
         "answer": answer.answer if answer else "",
         "code": answer.code if answer else "",
         "answered_at": answer.at if answer else None,
+        "lapse": notice.lapse,
+        "lapsed_at": notice.lapsed_at,
     }
 
 

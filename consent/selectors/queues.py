@@ -9,13 +9,15 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from consent.models import (
     ErasureStep,
+    MembershipScan,
     Reappearance,
+    RecipientNotice,
     RightsRequest,
-    Violation,
 )
-from consent.selectors import planned, remedies, request_lists
+from consent.selectors import assessments, planned, recipients, remedies, request_lists, scans
 from consent.selectors.requests import ENDED, RequestState
 from governance.models import WebhookDelivery, WebhookEndpoint
+from governance.selectors import webhooks
 
 AGAIN_AND_AGAIN = 3
 # What passes by itself, as the connectors say; all else waits for somebody.
@@ -32,6 +34,28 @@ class StepQueue(StrEnum):
     BLOCKED = "blocked"  # something stands in the way, whatever it is
     PERSON = "person"  # of those: it will not pass by itself
     FAILING = "failing"  # of those: it was tried again and again
+
+
+class ScanQueue(StrEnum):
+    """How operators look at readings of storages."""
+
+    OPEN = "open"  # waits, is being read, or is tried again
+    FAILED = "failed"  # the last of its data set took nothing
+
+
+class DeliveryQueue(StrEnum):
+    """How operators look at messages that did not arrive."""
+
+    FAILING = "failing"  # is sent again by itself
+    GIVEN_UP = "given_up"  # is sent again on a person's word
+
+
+class NoticeQueue(StrEnum):
+    """How operators look at what recipients are told."""
+
+    GIVEN_UP = "given_up"  # is told again on a person's word, or ends by itself
+    UNANSWERED = "unanswered"  # arrived, and ends by itself
+    LAPSED = "lapsed"  # has ended by itself, and nobody knows more
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +78,14 @@ def queues() -> list[Queue]:
         *_of_requests(),
         *_of_steps(),
         _queue("dry_runs", "open", planned.looks_open(), "asked_at"),
+        _queue("reappearances", "open", reappearances_open(), "manifest__received_at"),
+        *(_queue("scans", each, scans_in(each), _SINCE[each]) for each in ScanQueue),
         _queue("remediations", "open", remedies.open_now(), "opened_at"),
-        _queue("violations", "open", Violation.objects.filter(resolved_at=None), "opened_at"),
-        _queue(
-            "reappearances", "open", Reappearance.objects.filter(ended_at=None),
-            "manifest__received_at",
-        ),
-        _queue("webhooks", "failing", _failing_deliveries(), "message__created_at"),
-        _queue(
-            "webhooks", "disabled", WebhookEndpoint.objects.filter(disabled_at__isnull=False),
-            "disabled_at",
-        ),
+        _queue("violations", "open", assessments.violations(open_only=True), "opened_at"),
+        *(_queue("recipients", each, notices_in(each), "opened_at") for each in NoticeQueue),
+        *(_queue("webhooks", each, _DELIVERIES[each](), "message__created_at")
+          for each in DeliveryQueue),
+        _queue("webhooks", "disabled", webhooks.disabled(), "disabled_at"),
     ]  # fmt: skip
 
 
@@ -79,8 +100,48 @@ def steps_in(queue: StepQueue) -> "QuerySet[ErasureStep]":
     return described.filter(_STEPS[queue]).order_by("request__due_at", "position", "pk")
 
 
+def reappearances_open() -> "QuerySet[Reappearance]":
+    """Return the data that came back and is not out again, the oldest first."""
+    found = Reappearance.objects.filter(ended_at=None).select_related("dataset", "request")
+    return found.select_related("manifest").order_by("manifest__received_at", "pk")
+
+
+def scans_in(queue: ScanQueue) -> "QuerySet[MembershipScan]":
+    """Return the readings of storages in a queue, the oldest first."""
+    found = scans.open_now() if queue is ScanQueue.OPEN else scans.failed()
+    return found.select_related("dataset__storage").order_by(_SINCE[queue], "pk")
+
+
+def notices_in(queue: NoticeQueue) -> "QuerySet[RecipientNotice]":
+    """Return what recipients are told in a queue, the oldest first."""
+    if queue is NoticeQueue.LAPSED:
+        found = recipients.lapsed()
+    else:
+        told = Q(delivered_at__isnull=False)
+        asked = told if queue is NoticeQueue.UNANSWERED else ~told & Q(gave_up_at__isnull=False)
+        found = recipients.unanswered().filter(asked, request__refused_at=None)
+    return found.select_related("recipient", "request").order_by("opened_at", "pk")
+
+
+def deliveries_in(queue: DeliveryQueue) -> "QuerySet[WebhookDelivery]":
+    """Return the messages in a queue, the oldest first."""
+    return _described(_DELIVERIES[queue]())
+
+
+def undelivered_to(endpoint: WebhookEndpoint) -> "QuerySet[WebhookDelivery]":
+    """Return the messages that did not arrive at one endpoint, the oldest first."""
+    late = webhooks.failing() | WebhookDelivery.objects.filter(gave_up_at__isnull=False)
+    return _described(late.filter(endpoint=endpoint))
+
+
+def _described(found: "QuerySet[WebhookDelivery]") -> "QuerySet[WebhookDelivery]":
+    described = found.select_related("message", "endpoint__client")
+    return described.order_by("message__created_at", "pk")
+
+
 def _of_requests() -> list[Queue]:
-    by_state: QuerySet[Any, Any] = request_lists.with_state().order_by()
+    some = request_lists.with_state().filter(pk__in=request_lists.perhaps_open())
+    by_state: QuerySet[Any, Any] = some.order_by()
     counted = by_state.values("state").annotate(
         count=Count("pk"), oldest=Min("received_at"), due=Min("due_at")
     )
@@ -107,12 +168,6 @@ def _queue(kind: str, name: str, rows: "QuerySet[Any]", since: str, due: str = "
     return Queue(kind, name, told["count"], told["oldest"], told.get("due"))
 
 
-def _failing_deliveries() -> "QuerySet[WebhookDelivery]":
-    """Return the messages that were sent in vain and are sent again."""
-    waiting = WebhookDelivery.objects.filter(delivered_at=None, gave_up_at=None)
-    return waiting.filter(attempt__gt=0).exclude(last_code="")
-
-
 _RELEASED = Q(released_at__isnull=False)
 _BLOCKED = _RELEASED & Q(state="blocked")
 _STEPS = {
@@ -121,4 +176,9 @@ _STEPS = {
     StepQueue.BLOCKED: _BLOCKED,
     StepQueue.PERSON: _BLOCKED & ~Q(code__in=PASSING),
     StepQueue.FAILING: _BLOCKED & Q(code__in=PASSING, attempt__gte=AGAIN_AND_AGAIN),
+}
+_SINCE = {ScanQueue.OPEN: "requested_at", ScanQueue.FAILED: "finished_at"}
+_DELIVERIES = {
+    DeliveryQueue.FAILING: webhooks.failing,
+    DeliveryQueue.GIVEN_UP: webhooks.given_up,
 }

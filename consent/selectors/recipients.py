@@ -4,10 +4,11 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -29,6 +30,7 @@ from lineage.models import DatasetVersion
 from lineage.selectors.identities import called
 
 Answer = NoticeAnswer.Answer
+Lapse = RecipientNotice.Lapse
 
 
 class NoticeState(StrEnum):
@@ -38,6 +40,7 @@ class NoticeState(StrEnum):
     GIVEN_UP = "given_up"
     DELIVERED = "delivered"
     ACCEPTED = "accepted"
+    LAPSED = "lapsed"
     ENDED = "ended"
 
 
@@ -58,9 +61,11 @@ class Notified:
 
     @property
     def state(self) -> NoticeState:
-        """Return where it stands; only an end closes it."""
+        """Return where it stands; only an end closes it, or that the time for one ran out."""
         if self.answer is not None and self.answer.answer != Answer.ACCEPTED:
             return NoticeState.ENDED
+        if self.notice.lapsed_at is not None:
+            return NoticeState.LAPSED
         if self.answer is not None:
             return NoticeState.ACCEPTED
         if self.notice.delivered_at:
@@ -69,16 +74,39 @@ class Notified:
 
     @property
     def outstanding(self) -> str:
-        """Say what is missing, in a line; nothing once it has ended."""
-        if self.state is NoticeState.ENDED:
+        """Say what is missing, in a line; nothing once nobody waits for it."""
+        if self.state in (NoticeState.ENDED, NoticeState.LAPSED):
             return ""
-        code = f" ({self.notice.last_code})" if self.state is NoticeState.GIVEN_UP else ""
-        return f"recipient {self.notice.recipient}: {_LINES[self.state]}{code}"
+        why = self._why if self.state is NoticeState.GIVEN_UP else ""
+        return f"recipient {self.notice.recipient}: {_LINES[self.state]}{why}"
+
+    @property
+    def unanswered(self) -> str:
+        """Say what is not known though nobody waits for it any more, in a line."""
+        notice = self.notice
+        if self.state is not NoticeState.LAPSED or notice.lapse == Lapse.OVERTAKEN:
+            return ""
+        if notice.delivered_at is None:
+            return f"recipient {notice.recipient}: could not be told{self._why}"
+        told = f"{notice.delivered_at:%Y-%m-%d}"
+        return f"recipient {notice.recipient}: told on {told}, has not answered"
+
+    @property
+    def _why(self) -> str:
+        said = self.notice.last_code or self.notice.last_status
+        return f" ({said})" if said else ""
 
     @property
     def ended_at(self) -> datetime | None:
-        """Return when it was answered for good."""
-        return self.answer.at if self.answer and self.state is NoticeState.ENDED else None
+        """Return since when nobody waits for it: what is answered later does not move that."""
+        answered = self.answer.at if self.answer and self.state is NoticeState.ENDED else None
+        return self.notice.lapsed_at or answered
+
+    @property
+    def lapses_at(self) -> datetime:
+        """Return when it ends by itself, if nothing happens until then."""
+        said = self.answer.at if self.answer else self.notice.delivered_at
+        return (said or self.notice.opened_at) + term()
 
 
 @dataclass(slots=True)
@@ -109,7 +137,7 @@ def notices(*, request: UUID | None = None, open_only: bool = False) -> "QuerySe
     found = RecipientNotice.objects.select_related("recipient", "request").order_by("uuid")
     if request is not None:
         found = found.filter(request__uuid=request)
-    return found.filter(~Exists(_end_of())) if open_only else found
+    return found.filter(_open()) if open_only else found
 
 
 def notice(uuid: UUID) -> Notified:
@@ -136,7 +164,7 @@ def notified(found: "QuerySet[RecipientNotice] | list[RecipientNotice]") -> list
 
 def unanswered() -> "QuerySet[RecipientNotice]":
     """Return the notices that have not ended."""
-    return RecipientNotice.objects.filter(~Exists(_end_of()))
+    return RecipientNotice.objects.filter(_open())
 
 
 def untold(subject: Subject) -> "QuerySet[RecipientNotice]":
@@ -152,10 +180,34 @@ def somebody_untold(subject: str) -> Exists:
     return Exists(_untold().filter(request__subject=OuterRef(subject)))
 
 
-def answered_since(request: str, instant: str) -> Exists:
-    """Return whether a request's notices were answered after an instant, as a condition on rows."""
+def answered_since(request: str, instant: str) -> Q:
+    """Return whether a request's notices ended after an instant, as a condition on rows."""
     later = NoticeAnswer.objects.filter(notice__request=OuterRef(request), at__gt=OuterRef(instant))
-    return Exists(later)
+    mine = RecipientNotice.objects.filter(request=OuterRef(request))
+    return Q(Exists(later)) | Q(Exists(mine.filter(lapsed_at__gt=OuterRef(instant))))
+
+
+def term() -> timedelta:
+    """Return how long an answer is waited for, or delivery tried, before it ends without."""
+    return timedelta(days=settings.COLOPHON_RECIPIENT_DAYS)
+
+
+def to_lapse() -> "QuerySet[RecipientNotice]":
+    """Return the notices whose time ran out: told and not answered for good, or not to be told.
+
+    Who accepted has the time anew. What is still being tried by itself is none of them.
+    """
+    since = Now() - term()
+    accepted = NoticeAnswer.objects.filter(notice=OuterRef("pk"), at__gt=since)
+    silent = Q(delivered_at__lte=since) & ~Exists(accepted)
+    unreached = Q(delivered_at=None, gave_up_at__isnull=False, opened_at__lte=since)
+    return unanswered().filter(silent | unreached, request__refused_at=None).order_by("pk")
+
+
+def lapsed() -> "QuerySet[RecipientNotice]":
+    """Return the notices that ended without an answer and have none yet."""
+    ended = RecipientNotice.objects.filter(~Exists(_end_of()), lapsed_at__isnull=False)
+    return ended.exclude(lapse=Lapse.OVERTAKEN)
 
 
 def to_tell() -> "QuerySet[RecipientNotice]":
@@ -238,6 +290,9 @@ def _end_of() -> "QuerySet[NoticeAnswer]":
     return NoticeAnswer.objects.filter(notice=OuterRef("pk")).exclude(answer=Answer.ACCEPTED)
 
 
+def _open() -> Q:
+    return Q(~Exists(_end_of()), lapsed_at=None)
+
+
 def _untold() -> "QuerySet[RecipientNotice]":
-    open_ones = RecipientNotice.objects.filter(request__refused_at=None, delivered_at=None)
-    return open_ones.filter(~Exists(_end_of()))
+    return unanswered().filter(request__refused_at=None, delivered_at=None)

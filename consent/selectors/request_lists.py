@@ -25,7 +25,7 @@ from consent.models import (
     RightsRequest,
 )
 from consent.selectors import recipients, remedies
-from consent.selectors.requests import ENDED, RequestState
+from consent.selectors.requests import ENDED, RequestState, under_way
 
 
 def with_state() -> "QuerySet[RightsRequest]":
@@ -64,9 +64,22 @@ def listed(
 ) -> "QuerySet[RightsRequest]":
     """Return requests of a kind, in a state, late or not."""
     asked = {"kind": kind, "state": state, "is_overdue": overdue}
-    return with_state().filter(
+    found = with_state().filter(
         **{name: value for name, value in asked.items() if value is not None}
     )
+    open_ones = overdue or (state is not None and state not in ENDED)
+    return found.filter(pk__in=perhaps_open()) if open_ones else found
+
+
+def perhaps_open() -> "QuerySet[Any, Any]":
+    """Return the keys of few requests among which is every one that has not ended.
+
+    What the ledger knows to be complete can have a step or a model that is open again. A notice
+    that comes later opens it again in the ledger, too, unless the person has asked anew. Asking
+    these first spares weighing all that have ended.
+    """
+    steps = ErasureStep.objects.exclude(state=ErasureStep.State.DONE).values("request_id")
+    return under_way().values("pk").union(steps, remedies.open_now().values("request_id"))
 
 
 def to_remind() -> "QuerySet[RightsRequest]":
@@ -81,10 +94,7 @@ def to_remind() -> "QuerySet[RightsRequest]":
     told = RequestLetter.objects.filter(
         request=OuterRef("pk"), kind=OuterRef("reminder"), due_at=OuterRef("due_at")
     )
-    running = RightsRequest.objects.filter(
-        ~_paused(), due_at__lte=_from_now(Reminder.WEEK_LEFT),
-        duplicate_of=None, refused_at=None, completion_recorded_at=None,
-    )  # fmt: skip
+    running = under_way().filter(~_paused(), due_at__lte=_from_now(Reminder.WEEK_LEFT))
     waiting = running.annotate(reminder=urgent).filter(~Exists(told))
     return waiting.order_by("due_at", "pk")
 

@@ -118,6 +118,11 @@ class Standing:
         told = [each.outstanding for each in self.notices if each.outstanding]
         return self._plan() + steps + models + told + self._keys()
 
+    @property
+    def unanswered(self) -> list[str]:
+        """Say who was told and has not answered, or could not be told: it keeps nothing open."""
+        return [each.unanswered for each in self.notices if each.unanswered]
+
     def _plan(self) -> list[str]:
         told = ["the plan: waits for approval"] if self.waits_for_approval else []
         cut = "the plan: the flows were too many to follow, so data sets may be missing"
@@ -225,12 +230,21 @@ def standing_of(request: RightsRequest) -> Standing:
     return Standing(request, list(steps), remediations, plan_cut=cut, notices=notices)
 
 
+def under_way() -> "QuerySet[RightsRequest]":
+    """Return the requests that the ledger does not know to be complete, nor to be refused.
+
+    They are few among all that ever were, and have an index of their own.
+    """
+    return RightsRequest.objects.filter(
+        duplicate_of=None, refused_at=None, completion_recorded_at=None
+    )
+
+
 def to_plan() -> "QuerySet[RightsRequest]":
     """Return verified erasures that have no plan yet, those due first at the front."""
-    waiting = RightsRequest.objects.filter(
-        kind=RequestKind.ERASURE, verified_at__isnull=False, planned_at=None, refused_at=None,
-        duplicate_of=None,
-    )  # fmt: skip
+    waiting = under_way().filter(
+        kind=RequestKind.ERASURE, verified_at__isnull=False, planned_at=None
+    )
     return waiting.order_by("due_at", "pk")
 
 
@@ -269,11 +283,12 @@ def to_observe() -> "QuerySet[RightsRequest]":
         kind=RequestKind.ERASURE, planned_at__isnull=False, refused_at=None, duplicate_of=None
     )
     # A measure that ends opens again what was complete.
-    moved = Q(pk__in=remedies.to_tell().values("request_id"))
-    open_now = planned.filter(Q(completion_recorded_at=None) | moved)
+    told = remedies.to_tell().values("request_id")
+    moved = Q(pk__in=told)
+    open_now = planned.filter(pk__in=under_way().values("pk").union(told))
     ready = forgettable() & ~Q(recipients.somebody_untold("subject"))
     unseen = Q(observed_at=None) | Exists(frozen) | Exists(finished) | Q(forgotten_at__gt=looked)
-    unseen |= ready | moved | Q(recipients.answered_since("pk", "observed_at"))
+    unseen |= ready | moved | recipients.answered_since("pk", "observed_at")
     return open_now.filter(unseen).order_by("due_at", "pk")
 
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from consent.models import MembershipScan
@@ -27,6 +27,17 @@ def scan(dataset: Dataset, uuid: UUID) -> MembershipScan:
 def under_way(dataset: Dataset) -> MembershipScan | None:
     """Return the scan of a data set that is not done, if there is one."""
     return scans_of(dataset).exclude(state=MembershipScan.State.DONE).first()
+
+
+def open_now() -> "QuerySet[MembershipScan]":
+    """Return the scans that have no outcome yet."""
+    return MembershipScan.objects.exclude(state=MembershipScan.State.DONE)
+
+
+def failed() -> "QuerySet[MembershipScan]":
+    """Return the scans that took nothing, and after which their data set was not scanned again."""
+    later = MembershipScan.objects.filter(dataset=OuterRef("dataset"), pk__gt=OuterRef("pk"))
+    return MembershipScan.objects.filter(~Exists(later), outcome=MembershipScan.Outcome.FAILED)
 
 
 def to_scan() -> "QuerySet[MembershipScan]":

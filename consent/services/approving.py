@@ -17,6 +17,8 @@ from consent.services.requests import record
 from governance.errors import ColophonError
 
 _CHANGED = "what it says had changed before it was approved"
+# Approvals are never taken back, so what one of an earlier version counted has another plan made.
+_BY_A_KEY = "a key had approved it, and two people have to"
 
 
 class PlanChangedError(ColophonError):
@@ -40,11 +42,18 @@ class ApprovedAlreadyError(ColophonError):
     status = 409
 
 
+class PersonNeededError(ColophonError):
+    """A key tells of a client, and not which person uses it: it is not one of two people."""
+
+    code = "approval_needs_a_person"
+    status = 403
+
+
 def approve(*, request: RightsRequest, digest: str, by: str) -> ErasurePlan:
     """Approve the plan that was read; the last approval that it needs releases its steps.
 
     Raises `PlanChangedError` if that is not what would be done now, having made a new plan in its
-    place; `PlanNotWaitingError`, and `ApprovedAlreadyError`.
+    place; `PlanNotWaitingError`, `ApprovedAlreadyError`, and `PersonNeededError`.
     """
     approved = _approve(request.pk, digest, by)
     if approved is None:
@@ -57,8 +66,13 @@ def _approve(request_id: int, digest: str, by: str) -> ErasurePlan | None:
     plan = waiting_plan(request_id)
     if plan.digest != digest:
         raise PlanChangedError("this is not the plan as it is now: read it again")
+    if plan.approvals > 1 and not by.startswith(PlanApproval.STAFF):
+        raise PersonNeededError("where two people are asked for, each approves at the desk")
     if plan.approved_by.filter(by=by).exists():
         raise ApprovedAlreadyError("you have approved this plan already; somebody else has to")
+    if plan.approvals > 1 and plan.approved_by.exclude(by__startswith=PlanApproval.STAFF).exists():
+        _replace(plan, by="", reason=_BY_A_KEY)
+        return None
     if not plans.same_work(plan.content, plans.drawn(plan.request.subject).content()):
         _replace(plan, by="", reason=_CHANGED)
         return None

@@ -107,24 +107,26 @@ def weigh() -> int:
 
 
 @transaction.atomic
-def assign(*, violation: Violation, to: str) -> Violation:
+def assign(*, violation: Violation, to: str, by: str) -> Violation:
     """Give an open violation to somebody to settle. Raises `ViolationSettledError`."""
     held = _open(violation)
     held.assigned_to, held.assigned_at = to, timezone.now()
     held.save(update_fields=["assigned_to", "assigned_at"])
-    ledger.append(kind="violation.assigned", facts={"violation": str(held.uuid)})
+    ledger.append(kind="violation.assigned", facts={"violation": str(held.uuid), "by": by})
     return held
 
 
 @transaction.atomic
-def resolve(*, violation: Violation, resolution: Violation.Resolution, reason: str) -> Violation:
+def resolve(
+    *, violation: Violation, resolution: Violation.Resolution, reason: str, by: str
+) -> Violation:
     """Settle an open violation, with the reason. Raises `ViolationSettledError`."""
     held = _open(violation)
     held.resolved_at, held.resolution, held.reason = timezone.now(), resolution, reason
     held.save(update_fields=["resolved_at", "resolution", "reason"])
     ledger.append(
         kind="violation.resolved",
-        facts={"violation": str(held.uuid), "resolution": str(held.resolution)},
+        facts={"violation": str(held.uuid), "resolution": str(held.resolution), "by": by},
     )
     return held
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import httpx
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from consent.measures import LEGAL_GROUNDS
@@ -103,6 +103,33 @@ def open_for(request: RightsRequest) -> int:
     return opened
 
 
+def tell_of_lifting(request: RightsRequest) -> int:
+    """Open a notice that a restriction has ended for whoever heard of it; return how many.
+
+    It belongs into the caller's transaction. To whom nothing was sent yet is told neither: that
+    somebody is restricted is not so any more. An attempt in vain may have arrived all the same,
+    so whoever was tried is told, and after what is on its way to them.
+    """
+    asked = request.notices.filter(told_of=RecipientNotice.Of.REQUESTED)
+    asked = asked.exclude(answers__answer__in=BY_OPERATOR).order_by("pk")
+    held = list(asked.select_for_update(of=("self",)).select_related("recipient"))
+    late = known.unanswered().filter(pk__in=[each.pk for each in held], delivered_at=None)
+    late.update(
+        lapsed_at=Now(), lapse=RecipientNotice.Lapse.OVERTAKEN,
+        gave_up_at=Coalesce("gave_up_at", Now()),
+    )  # fmt: skip
+    if request.subject.erased_at is not None:
+        return 0  # nobody can be named any more, and whoever had to was told of the erasure
+    tried = [each for each in held if each.token]
+    for each in tried:
+        notice = request.notices.create(
+            recipient=each.recipient, names_person=each.names_person,
+            told_of=RecipientNotice.Of.LIFTED, retry_at=each.lease_until or Now(),
+        )  # fmt: skip
+        record(request, "notice.opened", _facts(notice))
+    return len(tried)
+
+
 def deliver(*, notice_id: int) -> bool:
     """Send one notice if it is due and free; return whether it arrived."""
     token = claim(RecipientNotice, notice_id)
@@ -135,8 +162,11 @@ def answered(*, notice: RecipientNotice, said: Any) -> None:
     _keep(notice, status, code=code)
 
 
-def settle(*, notice: RecipientNotice, answer: str, reason: str, by: ApiClient) -> None:
-    """Settle what cannot be answered, on an operator's word. Raises `NoticeEndedError`."""
+def settle(*, notice: RecipientNotice, answer: str, reason: str, by: ApiClient | str) -> None:
+    """Settle what cannot be answered, on the word of a client or of a colleague at the desk.
+
+    Raises `NoticeEndedError`.
+    """
     if answer not in BY_OPERATOR:
         raise AnswerUnusableError("an operator settles what is impossible or disproportionate")
     _keep(notice, Answered(answer), reason=reason, by=by)
@@ -145,11 +175,11 @@ def settle(*, notice: RecipientNotice, answer: str, reason: str, by: ApiClient) 
 @transaction.atomic
 def retry(*, notice: RecipientNotice) -> None:
     """Try what was given up once more, from the beginning. Raises `NoticeNotGivenUpError`."""
-    found = RecipientNotice.objects.filter(pk=notice.pk, gave_up_at__isnull=False)
-    if known.notice(notice.uuid).state is not known.NoticeState.GIVEN_UP or not found.update(
-        gave_up_at=None, attempt=0, retry_at=Now()
-    ):
+    found = RecipientNotice.objects.filter(pk=notice.pk)
+    found.select_for_update().get()
+    if known.notice(notice.uuid).state is not known.NoticeState.GIVEN_UP:
         raise NoticeNotGivenUpError("only what was given up can be sent again")
+    found.update(gave_up_at=None, attempt=0, retry_at=Now())
 
 
 @transaction.atomic
@@ -159,7 +189,7 @@ def _keep(
     *,
     code: str = "",
     reason: str = "",
-    by: ApiClient | None = None,
+    by: ApiClient | str = "",
 ) -> None:
     held = RecipientNotice.objects.select_for_update().select_related("request").get(pk=notice.pk)
     there = list(held.answers.order_by("pk"))
@@ -170,8 +200,9 @@ def _keep(
         return  # it was overtaken by what was done
     if ended:
         raise NoticeEndedError("the notice was answered or settled already")
-    NoticeAnswer.objects.create(notice=held, answer=answer, code=code, reason=reason, by=by)
-    if by is not None:
+    whose: dict[str, Any] = {"by_staff": by} if isinstance(by, str) else {"by": by}
+    NoticeAnswer.objects.create(notice=held, answer=answer, code=code, reason=reason, **whose)
+    if by:
         unsent = RecipientNotice.objects.filter(pk=held.pk, delivered_at=None)
         unsent.update(gave_up_at=timezone.now(), last_code=answer)
     facts = {**_facts(held), "answer": answer.value, "code": code}
@@ -211,7 +242,7 @@ def _message(notice: RecipientNotice) -> bytes:
         "answer_to": answer_address(notice.uuid),
     }
     said = {
-        "type": f"{notice.request.kind}.requested",
+        "type": f"{notice.request.kind}.{notice.told_of}",
         "timestamp": notice.opened_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "data": told,
     }
@@ -278,4 +309,7 @@ def _give_up(notice: RecipientNotice, token: int, code: str) -> None:
 
 
 def _facts(notice: RecipientNotice) -> dict[str, str]:
-    return {"notice": str(notice.uuid), "recipient": str(notice.recipient.uuid)}
+    return {
+        "notice": str(notice.uuid), "recipient": str(notice.recipient.uuid),
+        "told_of": notice.told_of,
+    }  # fmt: skip

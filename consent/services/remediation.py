@@ -117,10 +117,7 @@ def _tell_reopening(request: RightsRequest) -> None:
 
     Where the person has asked anew meanwhile, that request is about the same model versions.
     """
-    anew = RightsRequest.objects.filter(
-        subject__in=rows_of(request.subject), kind=request.kind, duplicate_of=None,
-        refused_at=None, completion_recorded_at=None,
-    )  # fmt: skip
+    anew = requests.under_way().filter(subject__in=rows_of(request.subject), kind=request.kind)
     told = RightsRequest.objects.filter(pk=request.pk, completion_recorded_at__isnull=False)
     if told.exists() and not anew.exists():
         told.update(completion_recorded_at=None)

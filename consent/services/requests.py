@@ -292,10 +292,7 @@ def _first(asked: _Asked) -> RightsRequest | None:
     if asked.kind is RequestKind.RESTRICTION:
         restriction = unlifted(asked.subject)
         return restriction.request if restriction else None
-    waiting = RightsRequest.objects.filter(
-        subject__in=rows_of(asked.subject), kind=asked.kind,
-        duplicate_of=None, refused_at=None, completion_recorded_at=None,
-    )  # fmt: skip
+    waiting = known.under_way().filter(subject__in=rows_of(asked.subject), kind=asked.kind)
     return waiting.select_for_update(no_key=True).first()
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from consent.models import RequestLetter, Restriction, RightsRequest, Unweighed
 from consent.selectors import restrictions
-from consent.services import letters
+from consent.services import letters, notifying
 from consent.services.telling import held, record
 from governance.errors import ColophonError
 from governance.models import Purpose, WebhookKind
@@ -67,7 +67,7 @@ def announce_lifting(*, request: RightsRequest, reason: str) -> None:
 
 @transaction.atomic
 def lift(*, request: RightsRequest) -> None:
-    """Lift a restriction as an operator, after the person was told.
+    """Lift a restriction as an operator, after the person was told; recipients are told then.
 
     Told means that the mail left, or that there is no address to which one could: then the
     request's page is what tells. Raises `NotRestrictedError` and `PersonNotToldError`.
@@ -101,3 +101,4 @@ def _end(restriction: Restriction, by: Restriction.LiftedBy) -> None:
     # Locked, so that nobody is weighing the word of its beginning just now and then drops it.
     Unweighed.objects.select_for_update().get_or_create(restriction=restriction)
     record(restriction.request, "restriction.lifted", {"by": by.value})
+    notifying.tell_of_lifting(restriction.request)

@@ -23,6 +23,19 @@ def endpoint(*, client: ApiClient, uuid: UUID) -> WebhookEndpoint:
     return found
 
 
+def endpoint_named(uuid: UUID) -> WebhookEndpoint:
+    """Return anybody's endpoint, for operators, or raise `NotFoundError`."""
+    found = WebhookEndpoint.objects.select_related("client").filter(uuid=uuid).first()
+    if found is None:
+        raise NotFoundError("no such webhook is known")
+    return found
+
+
+def disabled() -> "QuerySet[WebhookEndpoint]":
+    """Return the endpoints to which nothing is sent any more."""
+    return WebhookEndpoint.objects.filter(disabled_at__isnull=False).select_related("client")
+
+
 def deliveries_to(endpoint: WebhookEndpoint) -> "QuerySet[WebhookDelivery]":
     """Return everything that was or is to be sent to an endpoint."""
     return endpoint.deliveries.select_related("message").order_by("uuid")
@@ -41,6 +54,17 @@ def to_deliver() -> "QuerySet[WebhookDelivery]":
     free = Q(lease_until=None) | Q(lease_until__lt=Now())
     waiting = WebhookDelivery.objects.filter(free, delivered_at=None, gave_up_at=None)
     return waiting.filter(retry_at__lte=Now()).order_by("retry_at", "pk")
+
+
+def failing() -> "QuerySet[WebhookDelivery]":
+    """Return the messages that were sent in vain and are sent again."""
+    waiting = WebhookDelivery.objects.filter(delivered_at=None, gave_up_at=None)
+    return waiting.filter(attempt__gt=0).exclude(last_code="", last_status=None)
+
+
+def given_up() -> "QuerySet[WebhookDelivery]":
+    """Return the messages that were given up, and could be sent again on a person's word."""
+    return WebhookDelivery.objects.filter(gave_up_at__isnull=False, endpoint__disabled_at=None)
 
 
 def url_of(endpoint: WebhookEndpoint) -> str:

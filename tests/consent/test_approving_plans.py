@@ -1,9 +1,10 @@
 """Who has to approve a plan, what an approval is bound to, and that none is counted twice."""
 
+import importlib
 import threading
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 
 from consent.models import ErasurePlan, ErasureStep, PlanApproval, PlanRejection, RequestRecord
 from consent.selectors import planned, requests
@@ -11,6 +12,7 @@ from consent.selectors.requests import RequestState
 from consent.services import approving, claims, erasing, refusing, retrying
 from consent.services.approving import (
     ApprovedAlreadyError,
+    PersonNeededError,
     PlanChangedError,
     PlanNotWaitingError,
     approve,
@@ -63,9 +65,51 @@ def test_where_two_are_asked_for_it_takes_two_people(lake):
     with pytest.raises(ApprovedAlreadyError):
         approve(request=request, digest=made.digest(request), by="staff:1")
     assert not requests.steps_to_do().exists()
-    approve(request=request, digest=made.digest(request), by="client:x")
+    approve(request=request, digest=made.digest(request), by="staff:2")
     assert requests.steps_to_do().exists()
-    assert list(PlanApproval.objects.values_list("by", flat=True)) == ["staff:1", "client:x"]
+    assert list(PlanApproval.objects.values_list("by", flat=True)) == ["staff:1", "staff:2"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_is_not_one_of_two_people_whoever_uses_it(lake, first):
+    made.reviewed(2)
+    request = made.asked()
+    if not first:
+        approve(request=request, digest=made.digest(request), by="staff:1")
+    with pytest.raises(PersonNeededError):
+        approve(request=request, digest=made.digest(request), by="client:x")
+    assert PlanApproval.objects.count() == int(not first)
+    assert not requests.steps_to_do().exists()
+    assert planned.planned(request).waits
+
+
+def test_the_database_refuses_it_as_well_and_lets_a_key_approve_where_one_is_enough(lake):
+    made.reviewed(2)
+    plan = planned.planned(made.asked()).plan
+    with pytest.raises(IntegrityError) as broken, transaction.atomic():
+        PlanApproval.objects.create(plan=plan, by="client:x")
+    assert broken.value.__cause__.diag.constraint_name == "consent_approval_of_two_by_people"
+    made.reviewed(1)
+    request = made.asked(made.person(made.BOB))
+    approve(request=request, digest=made.digest(request), by="client:x")
+    assert PlanApproval.objects.get().by == "client:x"
+
+
+def test_what_a_key_had_said_before_that_has_another_plan_made_for_two_people(lake):
+    moved = importlib.import_module("consent.migrations.0025_who_approves_and_who_was_told")
+    made.reviewed(2)
+    request = made.asked()
+    first = planned.planned(request).plan
+    with connection.cursor() as cursor:
+        cursor.execute(moved.ALLOW)
+        PlanApproval.objects.create(plan=first, by="client:x")
+        cursor.execute(moved.REFUSE)
+    with pytest.raises(PlanChangedError):
+        approve(request=request, digest=first.digest, by="staff:1")
+    second = planned.planned(request)
+    assert (second.plan.number, second.approvals) == (2, [])
+    assert second.rejected[0].reason == "a key had approved it, and two people have to"
+    assert not requests.steps_to_do().exists()
 
 
 def test_an_approved_plan_needs_nobody_else(lake):
@@ -259,8 +303,9 @@ def test_two_different_last_approvals_release_once_and_both_firsts_count(tmp_pat
     made.reviewed(2)
     request = made.asked()
     digest = made.digest(request)
+    people = ("staff:1", "staff:2")
     ends = together(
-        *(lambda by=by: approve(request=request, digest=digest, by=by) for by in ("a", "b"))
+        *(lambda by=by: approve(request=request, digest=digest, by=by) for by in people)
     )
     assert ends == ["done", "done"]
     assert not ErasureStep.objects.filter(released_at=None).exists()

@@ -214,10 +214,10 @@ def test_a_settled_violation_stays_settled_until_more_is_known(loans):
     train(facet())
     concluded()
     [violation] = Violation.objects.all()
-    assessing.assign(violation=violation, to="privacy team")
-    assessing.resolve(violation=violation, resolution="accepted_risk", reason="a pilot")
+    assessing.assign(violation=violation, to="privacy team", by="staff:1")
+    assessing.resolve(violation=violation, resolution="accepted_risk", reason="a pilot", by="x")
     with pytest.raises(assessing.ViolationSettledError):
-        assessing.resolve(violation=violation, resolution="false_alarm", reason="no")
+        assessing.resolve(violation=violation, resolution="false_alarm", reason="no", by="x")
     says(ANN, "renewed", -400)
     assert concluded() == [("violation", ["used_without_permission"], 1)]
     assert open_violations() == 0

@@ -84,13 +84,16 @@ def test_a_plan_is_approved_by_what_was_read_and_the_erasure_begins(operator, la
     assert lake.rows() == [made.BOB]
 
 
-def test_a_key_s_client_approves_once_whatever_key_it_uses(operator, lake):
+def test_where_two_people_have_to_approve_a_key_is_none_of_them(operator, lake):
     made.reviewed(2)
     request = made.asked()
     digest = {"digest": made.digest(request)}
-    assert operator.post(at(request, "/approvals"), digest, format="json").json()["waits"]
-    again = operator.post(at(request, "/approvals"), digest, format="json")
-    assert (again.status_code, again.json()["code"]) == (409, "plan_approved_by_you")
+    for _ in range(2):
+        refused = operator.post(at(request, "/approvals"), digest, format="json")
+        assert (refused.status_code, refused.json()["code"]) == (403, "approval_needs_a_person")
+    assert operator.get(at(request)).json()["approvals"] == []
+    rejected = {**digest, "reason": "too early"}
+    assert operator.post(at(request, "/rejections"), rejected, format="json").status_code == 200
 
 
 def test_a_plan_is_rejected_with_a_reason_and_another_is_made(operator, request_):

@@ -713,6 +713,10 @@ def impossible(notice: RecipientNotice) -> dict:
         "consent_notice_ends_one_way": lambda: RecipientNotice.objects.update(
             delivered_at=late, gave_up_at=late
         ),
+        "consent_notice_of_known": lambda: RecipientNotice.objects.update(told_of="x"),
+        "consent_notice_lapses_as_it_stands": lambda: RecipientNotice.objects.update(
+            lapsed_at=late, lapse="no_answer"
+        ),
         "consent_answer_once": twice(lambda: answer("accepted")),
         "consent_answer_ends_once": lambda: [
             answer("done"), answer("impossible", by=eva, reason="x")

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0022_a_list_may_be_said_again"),
+        ("consent", "0023_who_approves_and_who_was_told"),
     ]
 
     operations = [
