@@ -8,7 +8,7 @@ import subprocess
 import time
 from argparse import Namespace
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -25,8 +25,12 @@ from deploy.processes import (
 )
 
 STATES = programs.ROOT / ".colophon"
-CHROMIUM = Path("/usr/bin/chromium")
-CHROMIUM_SECONDS = 600
+# What some tests need that comes as no wheel: the program, and the packages that bring it.
+FOR_TESTS = {
+    "/usr/bin/chromium": ("chromium",),
+    "/usr/sbin/mariadbd": ("mariadb-server-core", "mariadb-client-core"),  # these start no service
+}
+INSTALL_SECONDS = 600
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -68,7 +72,7 @@ def demo_check(options: Namespace) -> int:
 
 def test(options: Namespace) -> int:
     """Run pytest and return its exit status."""
-    _offer_chromium()
+    _install_for_tests()
     with environment_of("test") as environment:
         return foreground.run(programs.python("-m", "pytest", *options.arguments), environment)
 
@@ -159,12 +163,19 @@ def _show_doors(url: str, environment: dict[str, str]) -> None:
         console.print(f"  {name:<13}{where}", markup=False)
 
 
-def _offer_chromium() -> None:
-    """Install the browser for the tests that need one, where that is ours to do."""
-    if CHROMIUM.exists() or os.geteuid() != 0 or not _is_debian():
+def _install_for_tests() -> None:
+    """Install what some tests need, where that is ours to do."""
+    if os.geteuid() != 0 or not _is_debian():
         return
-    console.print("Installing chromium for the browser tests (once, a minute or two) ...")
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
+    for program, packages in FOR_TESTS.items():
+        if not Path(program).exists():
+            _install(packages)
+
+
+def _install(packages: Sequence[str]) -> None:
+    names = " and ".join(packages)
+    console.print(f"Installing {names} for the tests (once, a minute at most) ...")
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         for command in (["apt-get", "update", "-qq"], install):
@@ -175,10 +186,10 @@ def _offer_chromium() -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                timeout=CHROMIUM_SECONDS,
+                timeout=INSTALL_SECONDS,
             )
     except (OSError, subprocess.SubprocessError) as error:
-        console.print(f"chromium was not installed ({error}); the browser tests will be skipped.")
+        console.print(f"{names} not installed ({error}); tests that need it will be skipped.")
 
 
 def _is_debian() -> bool:

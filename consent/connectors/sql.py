@@ -1,4 +1,4 @@
-"""Tables in SQL databases, through SQLAlchemy; tried on PostgreSQL, SQLite and DuckDB.
+"""Tables in SQL databases, through SQLAlchemy; tried on PostgreSQL, MariaDB, SQLite and DuckDB.
 
 A location is ``table`` or ``schema.table``. A part is taken literally, with its case and spaces,
 up to the next dot; a part in double quotes may hold dots, and ``""`` in it stands for one quote:
@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +44,11 @@ STREAM: Final = 10_000  # rows per round trip
 WAIT: Final = 5  # seconds, to connect and for a lock
 LONGEST_STATEMENT: Final = 600  # seconds
 
+_WAITING: Final = {
+    "postgresql": "connect_timeout", "sqlite": "timeout",
+    "mysql": "connect_timeout", "mariadb": "connect_timeout",
+}  # fmt: skip
+_LIKE_MYSQL: Final = frozenset({"mysql", "mariadb"})
 _CHECKPOINTS: Final = {"sqlite": "PRAGMA wal_checkpoint(TRUNCATE)", "duckdb": "CHECKPOINT"}
 _PART = re.compile(r'(?:"((?:[^"]|"")+)"|([^".][^.]*))(\.|$)')
 # What SQLite would read as a number when it compares with a numeric column.
@@ -195,8 +201,7 @@ class _Session:
     """An engine for one call: no pool, so no connection outlives the answer."""
 
     def __init__(self, url: sa.URL, where: str) -> None:
-        waits = {"postgresql": "connect_timeout", "sqlite": "timeout", "mysql": "connect_timeout"}
-        wait = waits.get(url.get_backend_name())
+        wait = _WAITING.get(url.get_backend_name())
         arguments = {wait: WAIT} if wait else {}
         try:
             self.engine = sa.create_engine(
@@ -244,6 +249,10 @@ def _prepare(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LONGEST_STATEMENT}s'")
         # Rows hidden by a policy would look like rows that are gone; so fail instead.
         connection.exec_driver_sql("SET LOCAL row_security = off")
+    elif connection.dialect.name in _LIKE_MYSQL:
+        # For rows, and for tables. No limit for statements: there it would count a whole reading.
+        for each in ("innodb_lock_wait_timeout", "lock_wait_timeout"):
+            connection.exec_driver_sql(f"SET SESSION {each} = {WAIT}")
     elif connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
 
@@ -273,16 +282,25 @@ def _comparison(
     """Choose the expression to compare, the type to bind, and how text becomes that type."""
     kind = column.type
     if isinstance(kind, sa.Integer):
-        convert = _sqlite_number if dialect == "sqlite" else identifiers.as_integer
-        return column, sa.BigInteger(), convert
+        return column, sa.BigInteger(), _as_integer_of(kind, dialect)
     if isinstance(kind, sa.Uuid) and dialect == "postgresql":
         return column, sa.Uuid(), identifiers.as_uuid
     text: sa.ColumnElement[Any] = column
-    if not isinstance(kind, sa.String) or isinstance(kind, sa.CHAR | sa.Enum | CITEXT):
+    if dialect in _LIKE_MYSQL:
+        # What is cast is compared by the connection's collation, which is none of the column's.
+        if not isinstance(kind, sa.String):
+            text = sa.cast(column, sa.Text).collate("utf8mb4_bin")
+    elif not isinstance(kind, sa.String) or isinstance(kind, sa.CHAR | sa.Enum | CITEXT):
         text = sa.cast(column, sa.Text)  # exact, at the price of the index
     if dialect == "sqlite":
         return text.collate("BINARY"), sa.Text(), identifiers.as_text
     return text, sa.Text(), _without_nul if dialect == "postgresql" else identifiers.as_text
+
+
+def _as_integer_of(kind: TypeEngine[Any], dialect: str) -> Callable[[str], Any]:
+    if dialect == "sqlite":
+        return _sqlite_number
+    return partial(identifiers.as_integer, signed=not getattr(kind, "unsigned", False))
 
 
 def _sqlite_number(value: str) -> int | str | None:

@@ -29,8 +29,9 @@ def step(request: HttpRequest, uuid: UUID, step: UUID) -> HttpResponse:
 def retry(request: HttpRequest, uuid: UUID, step: UUID) -> HttpResponse:
     """Have it tried again at once."""
     found = requests.step_of(requests.standing(uuid), step)
-    retrying.retry_step(step=found, by=who(request))
-    messages.success(request, "It is tried again as soon as a worker is free.")
+    others = retrying.retry_step(step=found, by=who(request)) - 1
+    told = f", and with it {others} more of the data set that were given up" if others else ""
+    messages.success(request, f"It is tried again as soon as a worker is free{told}.")
     return redirect("desk:step", uuid=uuid, step=step)
 
 

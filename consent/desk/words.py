@@ -179,6 +179,11 @@ _ADVICE: Final = {
         "After erasing, rows were there again.",
         "See whether a job writes them anew; stop it, and retry.",
     ),
+    "workers_lost": Advice(
+        "Whoever worked at the data set died each time, so it is not tried again by itself.",
+        "See the workers' log and memory, and mend or replace the file or table that they died on. "
+        "Then retry: everybody of whom the data set was given up goes with it.",
+    ),
     "worker_lost": Advice(
         "Workers were lost while they looked.", "See their logs, and look again."
     ),

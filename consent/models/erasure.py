@@ -48,6 +48,8 @@ class ErasureStep(models.Model):
     erasing and before saying so does not turn "erased" into "not found". ``others`` are the keys of
     the person's further rows that were looked for too: what was erased stays so, whatever is said
     later of who is whom.
+    ``deaths`` is how many leases in a row ran out without an answer. After some of them it is given
+    up: blocked, with no ``retry_at``, so that nobody claims it before a person has it tried again.
     """
 
     class State(models.TextChoices):
@@ -55,7 +57,7 @@ class ErasureStep(models.Model):
 
         READY = "ready", "to be done"
         RUNNING = "running", "a worker holds the lease"
-        BLOCKED = "blocked", "cannot be done as things are; tried again later"
+        BLOCKED = "blocked", "cannot be done as things are"
         DONE = "done", "has its outcome"
 
     class Outcome(models.TextChoices):
@@ -76,10 +78,11 @@ class ErasureStep(models.Model):
     code = models.TextField(blank=True)
     reason = models.TextField(blank=True)
     attempt = models.PositiveIntegerField(default=0)
+    deaths = models.PositiveIntegerField(default=0, db_default=0)
     token = models.PositiveBigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     released_at = models.DateTimeField(null=True, db_default=Now())
-    retry_at = models.DateTimeField(db_default=Now())
+    retry_at = models.DateTimeField(null=True, db_default=Now())
     located_rows = models.PositiveBigIntegerField(null=True)
     others = ArrayField(models.BigIntegerField(), default=list, db_default=[], editable=False)
     evidence: "models.JSONField[Any, Any]" = models.JSONField(default=dict, blank=True)
@@ -116,6 +119,13 @@ class ErasureStep(models.Model):
             ),
             models.CheckConstraint(
                 condition=~Q(outcome="exempt") | ~Q(code=""), name="consent_step_exempt_has_code"
+            ),
+            models.CheckConstraint(
+                condition=Q(deaths__lte=F("attempt")), name="consent_step_deaths_of_attempts"
+            ),
+            models.CheckConstraint(
+                condition=Q(retry_at__isnull=False) | Q(state__in=["blocked", "done"]),
+                name="consent_step_given_up_is_blocked",
             ),
         ]
         indexes = [

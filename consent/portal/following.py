@@ -235,10 +235,16 @@ def _dataset(step: ErasureStep) -> Part:
         detail = f"Reason on record: {step.code}." if step.code else ""
     return Part(
         step.dataset.name, step.dataset.namespace, words.CERTAINTY[Certainty(step.certainty)],
-        words.STEP_OUTCOME[ErasureStep.Outcome(step.outcome)] if done
-        else words.STEP_STATE[ErasureStep.State(step.state)],
-        detail if step.code else "", step.finished_at, not done,
+        _standing(step), detail if step.code else "", step.finished_at, not done,
     )  # fmt: skip
+
+
+def _standing(step: ErasureStep) -> str:
+    if step.outcome:
+        return words.STEP_OUTCOME[ErasureStep.Outcome(step.outcome)]
+    if step.retry_at is None:
+        return words.STEP_GIVEN_UP
+    return words.STEP_STATE[ErasureStep.State(step.state)]
 
 
 def _model(each: Remedied) -> Part:

@@ -168,6 +168,8 @@ STEP_STATE = {
     ErasureStep.State.BLOCKED: "Cannot be erased as things are. It is tried again.",
 }
 
+STEP_GIVEN_UP = "Cannot be erased as things are. It is tried again once somebody here has looked."
+
 BLOCKED = {
     "no_storage": "Nobody has told us yet where this data set lies. Somebody has to, or erase it "
     "by hand and say so.",
@@ -180,6 +182,7 @@ BLOCKED = {
     "storage_read_only": "The place where it lies can only be read. Its owner has to change that.",
     "storage_refused": "The place where it lies does not let us in. Its owner has to change that.",
     "rows_remain": "After erasing, rows about you were still there.",
+    "workers_lost": "Our own programs broke off each time they worked at it.",
 }
 BLOCKED_OTHERWISE = "Something there is not as it was registered. Its owner has to put that right."
 

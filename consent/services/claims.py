@@ -1,9 +1,13 @@
 """Claim erasure steps, keep their leases alive, and put them off.
 
 The row is the work. A batch is every step of one data set that can be done now; each is ours
-while its lease lasts and nobody has raised its token (`consent.services.leases`).
+while its lease lasts and nobody has raised its token (`consent.services.leases`). A lease that
+runs out unanswered is a death: what is in a data set may end every process that reads it. So
+deaths in a row are counted where steps are claimed, and after a few a step is given up until a
+person looks. A refusal is an answer, and puts it off only.
 """
 
+import logging
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,10 +22,18 @@ from consent.services import leases
 from consent.services.leases import LostClaimError
 from governance.locks import Lock
 
+logger = logging.getLogger(__name__)
+
 BLOCKED_SECONDS = 60
 RETRY_SECONDS = 5
 A_DAY_SECONDS = 24 * 3600
 A_PERSON_IS_NEEDED = "person_needed"
+MOST_DEATHS = 6
+WORKERS_LOST = "workers_lost"
+_WORKERS_LOST = (
+    "whoever worked at the data set died each time: see the workers' log and memory, mend or "
+    "replace what they died on, and have it tried again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +73,13 @@ def claim(*, dataset_id: int, limit: int) -> Batch | None:
         )
         if cursor.fetchone()[0]:
             return None
+        _give_up(dataset_id)
         due = list(steps_to_do().filter(dataset_id=dataset_id).values_list("pk", flat=True)[:limit])
         cursor.execute(
             """
             UPDATE consent_erasurestep
                SET state = 'running', token = token + 1, attempt = attempt + 1,
-                   code = '', reason = '',
+                   deaths = deaths + (state = 'running')::int, code = '', reason = '',
                    lease_until = clock_timestamp() + make_interval(secs => %s)
              WHERE id = ANY(%s)
                AND (state IN ('ready', 'blocked')
@@ -77,6 +90,32 @@ def claim(*, dataset_id: int, limit: int) -> Batch | None:
         )
         tokens = dict(cursor.fetchall())
     return Batch(dataset_id, tokens) if tokens else None
+
+
+def _give_up(dataset_id: int) -> None:
+    """Leave the steps of a data set, of which nobody is at any, that cost too many workers.
+
+    A batch dies as one and shares its files, so it is not cut into smaller ones: it would cost
+    more workers to learn the same. For the same reason a single death is too many where a step
+    has been given up and nobody has looked since.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE consent_erasurestep s
+               SET state = 'blocked', code = %s, reason = %s, deaths = deaths + 1,
+                   lease_until = NULL, retry_at = NULL
+             WHERE dataset_id = %s AND state = 'running' AND lease_until < clock_timestamp()
+               AND (deaths + 1 >= %s
+                    OR EXISTS (SELECT FROM consent_erasurestep
+                                WHERE dataset_id = s.dataset_id
+                                  AND state = 'blocked' AND retry_at IS NULL))
+            """,
+            [WORKERS_LOST, _WORKERS_LOST, dataset_id, MOST_DEATHS],
+        )
+        lost = cursor.rowcount
+    if lost:
+        logger.error("%d steps of data set %d are given up: workers were lost", lost, dataset_id)
 
 
 def remember_located(batch: Batch, rows: Mapping[int, int]) -> None:
@@ -107,7 +146,7 @@ def put_off(batch: Batch, code: str, reason: str, *, retryable: bool) -> None:
         cursor.execute(
             """
             UPDATE consent_erasurestep s
-               SET state = 'blocked', code = %s, reason = %s, lease_until = NULL,
+               SET state = 'blocked', code = %s, reason = %s, lease_until = NULL, deaths = 0,
                    retry_at = clock_timestamp() + make_interval(
                        secs => %s * CASE WHEN %s THEN least(s.attempt, 12) ELSE 1 END)
               FROM unnest(%s::bigint[], %s::bigint[]) AS c (id, token)

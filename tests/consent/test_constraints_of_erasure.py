@@ -91,6 +91,8 @@ VIOLATIONS = {
     "consent_step_released_before_touched": lambda: step(
         state="running", lease_until=NOW, released_at=None
     ),
+    "consent_step_deaths_of_attempts": lambda: step(attempt=1, deaths=2),
+    "consent_step_given_up_is_blocked": lambda: step(retry_at=None),
     "consent_plan_number_once": lambda: plan(asked=plan().request),
     "consent_plan_approvals_possible": lambda: plan(approvals=3),
     "consent_approval_once_a_person": lambda: approval(of=approval().plan),

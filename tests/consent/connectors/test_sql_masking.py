@@ -14,10 +14,12 @@ CONNECTOR = SqlConnector()
 CANARIES = frozenset({CANARY})
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def storage(request, tmp_path):
     if request.param == "sqlite":
         yield SqliteStorage(tmp_path)
+    elif request.param == "mariadb":
+        yield request.getfixturevalue("database")
     elif not DATABASE_URL:
         pytest.skip("DATABASE_URL is not set")
     else:
