@@ -4,14 +4,13 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('consent', '0021_remedies'),
+        ("consent", "0021_remedies"),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='manifest',
-            name='consent_manifest_once',
+            model_name="manifest",
+            name="consent_manifest_once",
         ),
     ]
