@@ -15,6 +15,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from consent import copies as words
+from consent import tasks
 from consent.connectors.base import StorageUnreachableError
 from consent.connectors.sql import SqlConnector
 from consent.grounds import Refusal
@@ -22,12 +23,13 @@ from consent.models import CopyReading, RightsRequest
 from consent.selectors import access, copies
 from consent.selectors.subjects import by_identifier
 from consent.services import copying, merging, packages, refusing, subjects
+from deploy.sweeper import Sweeper
 from governance.keys import organisation_key
 from governance.models import Dataset, Storage
 from governance.selectors import ledger
 from governance.services.registry import register_dataset, register_storage
 from tests.consent.connectors import owner
-from tests.factories.consent import registered, take
+from tests.factories.consent import registered, take, version_after
 from tests.factories.governance import DatasetFactory
 from tests.factories.portal import ANN, BOB, text_of
 from tests.factories.rights import ask, copied
@@ -144,7 +146,8 @@ def test_a_mask_for_erasures_masks_no_copy(shelf):
 
 
 def test_a_data_set_that_the_person_has_left_is_not_read(shelf):
-    take(shelf.dataset, [BOB], mode="replace", scheme="email")
+    later = version_after(shelf.dataset, 1)
+    take(shelf.dataset, [BOB], mode="replace", scheme="email", version=later)
     request = asked()
     assert copied(request)
     assert not request.readings.exists()
@@ -397,6 +400,29 @@ def test_what_was_read_for_a_request_that_is_refused_goes(shelf):
     assert list(copies.left_over()) == [reading]
     assert packages.let_go() == 1
     assert list(copies.readings_to_do()) == list(copies.left_over()) == []
+
+
+def test_the_sweeper_finds_what_to_read_what_to_prepare_and_what_to_let_go(shelf, monkeypatch):
+    found: list[tuple[str, tuple[int, ...]]] = []
+    monkeypatch.setattr(Sweeper, "_send", lambda _, task, ids: found.append((task.name, ids)))
+
+    def swept() -> list[tuple[str, tuple[int, ...]]]:
+        found.clear()
+        Sweeper().sweep()
+        ours = {"consent.read_rows", "consent.prepare", "consent.let_go"}
+        return [each for each in found if each[0] in ours]
+
+    request = asked()
+    assert swept() == [("consent.prepare", (request.pk,))]
+    assert tasks.prepare(request.pk) is False
+    reading = request.readings.get()
+    assert swept() == [("consent.read_rows", (reading.pk,))]
+    assert tasks.read_rows(reading.pk)
+    assert swept() == [("consent.prepare", (request.pk,))]
+    RightsRequest.objects.update(answered_at=timezone.now())
+    assert swept() == [("consent.let_go", ())]
+    assert tasks.let_go() == 1
+    assert swept() == []
 
 
 def test_nothing_is_read_for_somebody_who_was_erased_meanwhile(shelf):
