@@ -20,16 +20,16 @@ WORKER_LOST: Final = "worker_lost"
 UNREADABLE: Final = "storage_unreadable"
 
 _WHY: Final[Mapping[str, str]] = {
-    "rows_not_read": "They lie with somebody else, who hands them out only when asked.",
+    "rows_not_read": "They are kept where this service cannot copy from.",
     "person_needed": "No program reaches the place where they lie; a person has to look there.",
     "no_storage": "Nobody has told us where this data set lies.",
     "storage_disabled": "The place where they lie is switched off.",
-    "storage_unreachable": "The place where they lie did not answer, however often we asked.",
-    "storage_busy": "The place where they lie was busy, however often we asked.",
+    "storage_unreachable": "The place where they lie does not answer.",
+    "storage_busy": "The place where they lie is busy.",
     "storage_missing": "They are not where they should lie.",
     "identifier_missing": "People are told apart there by something that we do not know of you.",
     KEPT_OUT: "Whoever keeps them looks at each request before handing any out.",
-    WORKER_LOST: "Reading them broke off, however often we began.",
+    WORKER_LOST: "Reading them broke off each time.",
 }
 _OTHERWISE: Final = "What lies there is not as it was registered, so it could not be read."
 

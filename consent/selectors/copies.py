@@ -17,10 +17,10 @@ def readings_to_do() -> "QuerySet[CopyReading]":
     return due.exclude(Exists(running)).order_by("request__due_at", "pk")
 
 
-def readings_of(request: RightsRequest) -> "QuerySet[CopyReading]":
-    """Return what is read for the copy of a request, data set by data set."""
+def readings_of(request: RightsRequest) -> list[CopyReading]:
+    """Return what is read for the copy of a request, by data set; what was read is not fetched."""
     found = CopyReading.objects.filter(request=request).select_related("dataset")
-    return found.order_by("dataset__namespace", "dataset__name")
+    return list(found.defer("content_sealed").order_by("dataset__namespace", "dataset__name"))
 
 
 def not_asked_for(request: RightsRequest) -> list[Dataset]:

@@ -28,6 +28,7 @@ from consent.selectors.subjects import key_of
 from consent.services import leases
 from consent.services.looking import reading_of
 from consent.services.places import place_of
+from governance.crypto import SealingKey
 from governance.errors import ColophonError
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def read(*, reading_id: int) -> bool:
     if due.attempt > len(SCHEDULE) + 1:
         return _ended(due, words.WORKER_LOST, "the worker was lost while it read")
     try:
+        key = key_of(due.request.subject)
         with leases.kept_alive(partial(_renew, due)):
             found = _found(due)
     except ColophonError as error:
@@ -77,7 +79,7 @@ def read(*, reading_id: int) -> bool:
     except Exception as error:  # noqa: BLE001 a driver's own text can quote the row it stumbled over
         logger.warning("rows for a copy could not be read: %s", type(error).__name__)
         return _stopped(due, words.UNREADABLE, "the rows could not be understood", again=True)
-    return _kept(due, found)
+    return _kept(due, found, key)
 
 
 def content_of(reading: CopyReading) -> Iterator[bytes]:
@@ -163,8 +165,7 @@ def _ended(due: CopyReading, code: str, reason: str) -> bool:
     return _ours(due, code=code, reason=reason, lease_until=None, finished_at=Now())
 
 
-def _kept(due: CopyReading, found: Found) -> bool:
-    key = key_of(due.request.subject)
+def _kept(due: CopyReading, found: Found, key: SealingKey) -> bool:
     return _ours(
         due, code="", reason="", lease_until=None, finished_at=Now(),
         rows=found.rows, kept=found.kept, size=found.size, unread=found.unread,

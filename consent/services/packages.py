@@ -46,7 +46,7 @@ def prepare(*, request_id: int) -> bool:
         return False
     if copying.ask(request):
         return False
-    now, readings = timezone.now(), list(copies.readings_of(request))
+    now, readings = timezone.now(), copies.readings_of(request)
     content = _archive(request, readings)
     key = key_of(request.subject)
     AccessPackage.objects.create(

@@ -12,6 +12,8 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+from django.test import Client
 from django.utils import timezone
 
 from consent import copies as words
@@ -21,7 +23,7 @@ from consent.connectors.sql import SqlConnector
 from consent.grounds import Refusal
 from consent.models import CopyReading, RightsRequest
 from consent.selectors import access, copies
-from consent.selectors.subjects import by_identifier
+from consent.selectors.subjects import SubjectErasedError, by_identifier
 from consent.services import copying, merging, packages, refusing, subjects
 from deploy.sweeper import Sweeper
 from governance.keys import organisation_key
@@ -256,6 +258,33 @@ def test_a_storage_that_does_not_answer_is_asked_again_and_then_the_copy_says_so
     assert entry(unpacked(request))["code"] == "storage_unreachable"
 
 
+def test_the_page_of_the_request_says_how_far_the_reading_is_and_what_the_copy_holds(
+    shelf, monkeypatch
+):
+    def page(request: RightsRequest) -> str:
+        return text_of(Client().get(f"/requests/{request.uuid}").content)
+
+    take(shelf.register(name="second"), [ANN], mode="replace", scheme="email")
+    request = asked()
+    assert "Your rows are read" not in page(request)
+    assert packages.prepare(request_id=request.pk) is False
+    one, other = copies.readings_of(request)
+    assert copying.read(reading_id=other.pk)
+    with monkeypatch.context() as down:
+        unreachable(down, [])
+        assert copying.read(reading_id=one.pk) is False
+    told = page(request)
+    assert "Your rows are read data set by data set: 1 of 2 so far." in told
+    assert "people: your rows could not be read yet. The place where they lie does not" in told
+    CopyReading.objects.filter(pk=one.pk).update(code="storage_missing", finished_at=Now())
+    assert packages.prepare(request_id=request.pk) is True
+    assert "All your rows from 1 of 2 data sets are in it, a file for each. Of the" in page(request)
+    bobs = asked(who=BOB)
+    assert copied(bobs)
+    assert "All your rows are in it, a file for each data set." in page(bobs)
+    assert "Your rows are read" not in page(bobs)
+
+
 def test_a_storage_that_answers_again_in_time_is_in_the_copy(shelf, monkeypatch):
     request = asked()
     reading = begun(request)
@@ -423,6 +452,24 @@ def test_the_sweeper_finds_what_to_read_what_to_prepare_and_what_to_let_go(shelf
     assert swept() == [("consent.let_go", ())]
     assert tasks.let_go() == 1
     assert swept() == []
+
+
+def test_who_is_erased_while_their_rows_are_read_leaves_nothing_to_read(shelf, monkeypatch):
+    request = asked()
+    reading = begun(request)
+    found = copying._found
+
+    def forgotten(due):
+        told = found(due)
+        subjects.forget(subject=due.request.subject)
+        return told
+
+    monkeypatch.setattr(copying, "_found", forgotten)
+    assert copying.read(reading_id=reading.pk) is True
+    with pytest.raises(SubjectErasedError):
+        list(copying.content_of(CopyReading.objects.get()))
+    assert packages.let_go() == 1
+    assert CopyReading.objects.get().content_sealed is None
 
 
 def test_nothing_is_read_for_somebody_who_was_erased_meanwhile(shelf):
