@@ -126,12 +126,13 @@ def _with_rows(
 
 def _written(reading: CopyReading, archive: zipfile.ZipFile, name: str) -> list[bytes]:
     """Write the rows as a file, piece by piece; return the first of them."""
-    begun = bytearray()
+    begun, ends = bytearray(), 0
     with archive.open(name, "w") as out:
         for piece in copying.content_of(reading):
             out.write(piece)
-            if begun.count(b"\n") < words.FIRST_ROWS:
+            if ends < words.FIRST_ROWS:
                 begun += piece
+                ends += piece.count(b"\n")
     return bytes(begun).splitlines()[: words.FIRST_ROWS]
 
 

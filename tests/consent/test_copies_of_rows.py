@@ -357,17 +357,15 @@ def test_a_worker_that_wakes_after_its_lease_changes_nothing(shelf, monkeypatch)
 
     def overtaken(due):
         told = found(due)
-        if not late:
-            late.append(due)
-            CopyReading.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-            assert copying.read(reading_id=due.pk) is True
-            shelf.put(ANN, "too late")
+        CopyReading.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        late.append(copying._claimed(due.pk))
         return told
 
     monkeypatch.setattr(copying, "_found", overtaken)
     assert copying.read(reading_id=reading.pk) is False
     reading.refresh_from_db()
-    assert (reading.token, reading.attempt, reading.rows) == (2, 2, 4)
+    assert (reading.token, reading.rows, reading.finished_at) == (2, None, None)
+    assert copying._ended(late[0], "storage_missing", "the one whose it is now") is True
 
 
 def test_a_reading_whose_workers_die_each_time_is_given_up(shelf):
