@@ -11,6 +11,7 @@ from consent.selectors import requests
 from consent.services import (
     assessing,
     clock,
+    copying,
     erasing,
     escalating,
     forgetting,
@@ -107,13 +108,20 @@ def follow(request_id: int) -> int:
 
 @shared_task(name="consent.prepare")
 def prepare(request_id: int) -> bool:
-    """Make the copy that a request waits for, if it still does."""
+    """Put down what to read for a copy, or make the one that a request still waits for."""
     return packages.prepare(request_id=request_id)
+
+
+# A storage may be large: what ends one whose worker has died is its lease, as for a scan.
+@shared_task(name="consent.read_rows")
+def read_rows(reading_id: int) -> bool:
+    """Read one data set for a copy, if nobody does."""
+    return copying.read(reading_id=reading_id)
 
 
 @shared_task(name="consent.let_go")
 def let_go() -> int:
-    """Empty the copies that have expired."""
+    """Empty the copies that have expired, and what nobody waits for."""
     return packages.let_go()
 
 

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from consent import tasks as consent_tasks
-from consent.selectors import access, identifier_keys, planned, recipients, requests, scans
+from consent.selectors import access, copies, identifier_keys, planned, recipients, requests, scans
 from consent.selectors.letters import to_send
 from consent.selectors.membership import to_reopen
 from consent.selectors.request_lists import to_remind
@@ -45,6 +45,7 @@ DAY_SECONDS = 24 * 3600.0
 _PAUSES = {
     consent_tasks.carry_out.name: STEP_NUDGE_SECONDS,
     consent_tasks.look.name: STEP_NUDGE_SECONDS,
+    consent_tasks.read_rows.name: STEP_NUDGE_SECONDS,
     lineage_tasks.let_go.name: DAY_SECONDS,
     consent_tasks.assess.name: ASSESS_SECONDS,
     consent_tasks.watch.name: WATCH_SECONDS,
@@ -73,7 +74,7 @@ class Sweeper:
             found += self._tell(consent_tasks.fold, [()])
         if identifier_keys.current().under_way:
             found += self._tell(consent_tasks.move_up, [()])
-        if access.expired(timezone.now()).exists():
+        if access.expired(timezone.now()).exists() or copies.left_over().exists():
             found += self._tell(consent_tasks.let_go, [()])
         erasable = requests.datasets_to_erase_from()
         found += self._tell(consent_tasks.carry_out, [(pk,) for pk in erasable[:STEP]])
@@ -86,6 +87,7 @@ class Sweeper:
             (consent_tasks.scan, scans.to_scan()),
             (consent_tasks.look, planned.looks_to_do()),
             (consent_tasks.follow, requests.to_observe()),
+            (consent_tasks.read_rows, copies.readings_to_do()),
             (consent_tasks.prepare, access.to_prepare()),
             (consent_tasks.remind, to_remind()),
             (consent_tasks.send_letter, to_send()),

@@ -1,6 +1,7 @@
 """Identifiers in Arrow arrays: integers, text of any kind and UUIDs, dictionary-coded or not."""
 
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -52,6 +53,11 @@ def belongs(column: Any, wanted_values: Any) -> Any:
     return pc.is_in(_plain(column), value_set=wanted_values)
 
 
+def counted(column: Any, wanted_values: Any) -> int:
+    """Count the rows that are theirs."""
+    return pc.sum(belongs(column, wanted_values)).as_py() or 0
+
+
 def texts(column: Any) -> list[str]:
     """Return the identifiers as text, without NULL."""
     plain = _plain(column).drop_null()
@@ -89,6 +95,23 @@ def kept(batch: Any, mask: Any) -> Any:
         for name in batch.schema.names
     ]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def cells(batch: Any) -> Iterator[Iterable[tuple[str, Any]]]:
+    """Return each row of a batch as Python values with the names of their columns."""
+    columns = [_values(each) for each in batch.columns]
+    for row in zip(*columns, strict=True):
+        yield zip(batch.schema.names, row, strict=True)
+
+
+def _values(column: Any) -> list[Any]:
+    try:
+        found: list[Any] = column.to_pylist(maps_as_pydicts="strict")
+    except KeyError:  # a map in which a key comes twice
+        found = column.to_pylist()
+    except (ValueError, OverflowError):  # a date that Python has not
+        found = [each.cast(_TEXT).as_py() for each in column]
+    return found
 
 
 def entries(coded: Any) -> Any:

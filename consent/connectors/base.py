@@ -60,6 +60,12 @@ class Connector(Protocol):
     def locate(self, place: Place, values: frozenset[str]) -> Located:
         """Count the rows of these people; changes nothing."""
 
+    def rows(self, place: Place, values: frozenset[str]) -> Iterator[Mapping[str, JSON]]:
+        """Stream the rows of these people and no other, whole, as ``plain`` writes them.
+
+        Whoever can show none raises ``RowsNotReadError`` when called, whoever is asked for.
+        """
+
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
         """Delete the rows of these people and no other; doing it again erases nothing."""
 
@@ -131,6 +137,12 @@ class LocationEscapesStorageError(StorageUnreadableError):
     """The location leads out of the storage that it belongs to."""
 
     code = "location_escapes_storage"
+
+
+class RowsNotReadError(ConnectorError):
+    """Rows lie there, and only whoever keeps them can hand them out."""
+
+    code = "rows_not_read"
 
 
 class SubjectColumnMissingError(ConnectorError):

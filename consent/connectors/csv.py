@@ -5,11 +5,12 @@ bytes that are not UTF-8 come out as they went in. An empty cell is NULL, so it 
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
-from typing import BinaryIO, Final
+from io import StringIO, TextIOWrapper
+from itertools import zip_longest
+from typing import Any, BinaryIO, Final
 
 from consent.connectors.formats import Inspection, MisfitError, NoSubjectColumnError
 from consent.connectors.identifiers import in_chunks
@@ -38,6 +39,19 @@ class CsvFormat:
     def hits(self, source: BinaryIO, column: str, values: frozenset[str]) -> int:
         """Read it all: a CSV file says nothing about itself."""
         return self.inspect(source, column, values).hits
+
+    def rows(
+        self, source: BinaryIO, column: str, values: frozenset[str]
+    ) -> Iterator[Iterable[tuple[str, Any]]]:
+        """Parse the records of these people whole; an empty cell is NULL, cells too many stay."""
+        with self._reading(source) as text:
+            records = _Records(text, column)
+            for raw, cell in records:
+                if cell and cell in values:
+                    [cells] = csv.reader(StringIO(raw, newline=""), strict=True)
+                    more = (f"column {at + 1}" for at in range(len(records.names), len(cells)))
+                    named = zip_longest([*records.names, *more], cells)
+                    yield ((name, value or None) for name, value in named)
 
     def inspect(self, source: BinaryIO, column: str, values: frozenset[str]) -> Inspection:
         """Count records; a blank line is none."""
@@ -90,7 +104,7 @@ class _Records:
         header = self._line()
         mark = _BOM if header.startswith(_BOM) else ""
         raw, names = self._record(header.removeprefix(mark))
-        self.header = mark + raw
+        self.header, self.names = mark + raw, names
         if not names:
             raise MisfitError("give it a header line with the names of its columns")
         if names.count(column) != 1:

@@ -8,7 +8,7 @@ largest value. Rows of other people stay as they are.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake import exceptions as delta_errors
 
-from consent.connectors import arrow
+from consent.connectors import arrow, plain
 from consent.connectors.base import (
     JSON,
     Connector,
@@ -66,6 +66,12 @@ class DeltaConnector(Connector):
         with _opened(place) as table:
             rows = table.count(values) + sum(table.left(values).values())
         return Located(rows, (place.location,) if rows else ())
+
+    def rows(self, place: Place, values: frozenset[str]) -> Iterator[Mapping[str, JSON]]:
+        """Stream from the table as it is now; what only its past holds is an older copy."""
+        with _opened(place) as table:
+            for batch in table.matching(values):
+                yield from map(plain.row, arrow.cells(batch))
 
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
         """Delete the rows, then what the past keeps of them; killed between, do the rest again."""
@@ -124,15 +130,28 @@ class _Table:
     def path(self, name: str) -> str:
         return f"{self.name}/{name}"
 
+    @property
+    def subject(self) -> dict[str, Any]:
+        return {"subject": pc.field(*self.keys) if len(self.keys) > 1 else pc.field(self.keys[0])}
+
     def subjects(self) -> Iterator[Any]:
-        chosen = {"subject": pc.field(*self.keys) if len(self.keys) > 1 else pc.field(self.keys[0])}
-        batches = self.delta.to_pyarrow_dataset().to_batches(columns=chosen, batch_size=BATCH)
-        for batch in batches:
+        table = self.delta.to_pyarrow_dataset()
+        for batch in table.to_batches(columns=self.subject, batch_size=BATCH):
             yield batch.column("subject")
+
+    def matching(self, values: frozenset[str]) -> Iterator[Any]:
+        """Read these people's rows, all columns of only those files that do hold them."""
+        wanted, table = arrow.wanted(values, self.kind), self.delta.to_pyarrow_dataset()
+        for file in table.get_fragments():
+            found = file.to_batches(schema=table.schema, columns=self.subject, batch_size=BATCH)
+            if any(arrow.counted(each.column("subject"), wanted) for each in found):
+                for batch in file.to_batches(schema=table.schema, batch_size=BATCH):
+                    theirs = arrow.belongs(arrow.at(batch, self.keys), wanted)
+                    yield arrow.kept(batch, theirs)
 
     def count(self, values: frozenset[str]) -> int:
         wanted = arrow.wanted(values, self.kind)
-        return sum(pc.sum(arrow.belongs(each, wanted)).as_py() or 0 for each in self.subjects())
+        return sum(arrow.counted(each, wanted) for each in self.subjects())
 
     def delete(self, values: frozenset[str]) -> int:
         theirs = pa.table({"subject": arrow.wanted(values, self.kind)})

@@ -8,10 +8,12 @@ not touched; a file that loses all its rows remains, empty, with its schema.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final, cast
+from urllib.parse import unquote
 
+from consent.connectors import plain
 from consent.connectors.base import (
     JSON,
     Connector,
@@ -42,6 +44,7 @@ _FORMATS: Final[dict[str, Format]] = {
 }
 # Engines keep bounds of every file in it: identifiers, which a rewrite would leave there.
 _SUMMARY: Final = "_metadata"
+_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 # Where table formats keep their log, below the table's folder.
 _LOGS: Final = {"delta": "_delta_log", "iceberg": "metadata/*.metadata.json"}
 
@@ -64,6 +67,15 @@ class FilesConnector(Connector):
             for name, form in _files(store, place).items()
         }
         return Located(sum(found.values()), tuple(name for name, hits in found.items() if hits))
+
+    def rows(self, place: Place, values: frozenset[str]) -> Iterator[Mapping[str, JSON]]:
+        """Stream file by file; what only the names of folders say (``year=2026``) goes with it."""
+        store, column = store_of(place), place.subject_column
+        for name, form in _files(store, place).items():
+            partition = _partition(name)
+            with translated(name, column), store.reading(name) as source:
+                for cells in form.rows(source, column, values):
+                    yield {**partition, **plain.row(cells)}
 
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
         """Rewrite the files that hold these people; an error carries what was done before it."""
@@ -134,6 +146,13 @@ def _check_no_partition(names: Iterable[str], place: Place) -> None:
             f"Have the owner of {place.location} delete the person's partitions: "
             f"{place.subject_column} is in the names of folders, so the files cannot be rewritten."
         )
+
+
+def _partition(name: str) -> Mapping[str, JSON]:
+    """Return the columns that are kept as names of folders, as Hive writes them."""
+    parts = (part.partition("=") for part in name.split("/")[:-1])
+    told = ((unquote(key), unquote(value)) for key, equals, value in parts if key and equals)
+    return plain.row((key, None if value == _NULL else value) for key, value in told)
 
 
 def _check_ownerless(store: Store, names: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """What a file format must be able to do, apart from where its files lie."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
@@ -32,6 +32,11 @@ class Format(Protocol):
 
     def hits(self, source: BinaryIO, column: str, values: frozenset[str]) -> int:
         """Count rows of these people; may believe what the file says about itself."""
+
+    def rows(
+        self, source: BinaryIO, column: str, values: frozenset[str]
+    ) -> Iterator[Iterable[tuple[str, Any]]]:
+        """Stream the rows of these people, each as its cells with their names, in order."""
 
     def inspect(self, source: BinaryIO, column: str, values: frozenset[str]) -> Inspection:
         """Read every identifier, believing no statistics."""

@@ -80,6 +80,10 @@ class HttpConnector(Connector):
             rows = _rows(answer, place)
         return Located(rows, (place.location,) if rows else ())
 
+    def rows(self, place: Place, values: frozenset[str]) -> Iterator[Mapping[str, JSON]]:
+        """Raise: an owner says that rows are there, and hands them out to the person alone."""
+        raise base.RowsNotReadError(f"Ask the owner of {place.location} to copy the person's rows.")
+
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
         """Ask to erase; what the owner claims is evidence of the claim only.
 

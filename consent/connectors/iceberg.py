@@ -11,19 +11,18 @@ empty append makes the table forget the bounds of what it deleted. Files that no
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, BinaryIO, Final, cast
 
-import pyarrow.compute as pc
 from pyiceberg import exceptions as iceberg_errors
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.expressions import In, Reference
 from pyiceberg.table import Table
 
-from consent.connectors import arrow
+from consent.connectors import arrow, plain
 from consent.connectors.base import (
     JSON,
     Connector,
@@ -66,6 +65,12 @@ class IcebergConnector(Connector):
             rows = table.count(values) + sum(table.left(values).values())
         return Located(rows, (place.location,) if rows else ())
 
+    def rows(self, place: Place, values: frozenset[str]) -> Iterator[Mapping[str, JSON]]:
+        """Stream from the table as it is now; what only its past holds is an older copy."""
+        with _opened(place) as table:
+            for batch in table.matching(values):
+                yield from map(plain.row, arrow.cells(batch))
+
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
         """Delete the rows, then what older snapshots keep of them."""
         with _opened(place, writing=True) as table:
@@ -81,7 +86,7 @@ class IcebergConnector(Connector):
 
 @dataclass
 class _Table:
-    """An open table. Iceberg's statistics are believed only to delete, never to count."""
+    """An open table. Iceberg's statistics are believed to delete and to copy, never to count."""
 
     table: Table
     column: str
@@ -108,14 +113,23 @@ class _Table:
 
     def count(self, values: frozenset[str]) -> int:
         wanted = arrow.wanted(values, self.kind)
-        return sum(pc.sum(arrow.belongs(each, wanted)).as_py() or 0 for each in self.subjects())
+        return sum(arrow.counted(each, wanted) for each in self.subjects())
+
+    def matching(self, values: frozenset[str]) -> Iterator[Any]:
+        """Read these people's rows, filtered while a file is read: Iceberg holds what is left."""
+        wanted = arrow.wanted(values, self.kind)
+        if len(wanted):
+            for batch in self.table.scan(row_filter=self._among(wanted)).to_arrow_batch_reader():
+                yield arrow.kept(batch, arrow.belongs(arrow.at(batch, [self.column]), wanted))
 
     def delete(self, values: frozenset[str]) -> int:
         found = self.count(values)
         if found:
-            wanted = arrow.wanted(values, self.kind).to_pylist()
-            self.table.delete(In(term=Reference(self.column), values=wanted))
+            self.table.delete(self._among(arrow.wanted(values, self.kind)))
         return found
+
+    def _among(self, wanted: Any) -> In:
+        return In(term=Reference(self.column), values=wanted.to_pylist())
 
     @cached_property
     def _files_of_now(self) -> set[str]:

@@ -8,7 +8,7 @@ nobody's, as those with ``null`` are.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -17,6 +17,7 @@ import orjson
 from consent.connectors.formats import Inspection, MisfitError, NoSubjectColumnError
 from consent.connectors.identifiers import in_chunks
 from consent.connectors.packing import packed, unpacked
+from consent.connectors.plain import named
 
 BATCH: Final = 10_000
 LONGEST: Final = 16 << 20  # bytes in one line; more is a lost line end, not a record
@@ -39,6 +40,15 @@ class JsonlFormat:
     def hits(self, source: BinaryIO, column: str, values: frozenset[str]) -> int:
         """Read it all: such a file says nothing about itself."""
         return self.inspect(source, column, values).hits
+
+    def rows(
+        self, source: BinaryIO, column: str, values: frozenset[str]
+    ) -> Iterator[Iterable[tuple[str, Any]]]:
+        """Parse the lines of these people anew, keeping long integers and keys that come twice."""
+        with unpacked(source, gzipped=self.gzipped) as lines:
+            for _, raw, text in _records(lines, column):
+                if text is not None and text in values:
+                    yield _whole(raw).items()
 
     def inspect(self, source: BinaryIO, column: str, values: frozenset[str]) -> Inspection:
         """Count lines; the schema is the SHA-256 of every byte that is not these people's."""
@@ -152,6 +162,14 @@ def _parsed(raw: bytes, number: int, *, plain: bool) -> dict[str, Any]:
             ) from None
     if not isinstance(record, dict):
         raise MisfitError(f"correct line {number}, which is no JSON object")
+    return record
+
+
+def _whole(raw: bytes) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(raw.decode(), object_pairs_hook=named)
+    except RecursionError:
+        raise MisfitError("take apart what is nested too deep in a line of a person") from None
     return record
 
 

@@ -4,10 +4,18 @@ Nothing is claimed for it, not even that nobody is there: each call raises, so t
 and is named until somebody settles it and says what was done.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
-from consent.connectors.base import Connector, ConnectorError, Erased, Located, Place
+from consent.connectors.base import (
+    JSON,
+    Connector,
+    ConnectorError,
+    Erased,
+    Located,
+    Place,
+    RowsNotReadError,
+)
 
 
 class PersonNeededError(ConnectorError):
@@ -26,6 +34,10 @@ class ManualConnector(Connector):
     def locate(self, place: Place, values: frozenset[str]) -> Located:
         """Raise: only a person can look."""
         _ask(place)
+
+    def rows(self, place: Place, values: frozenset[str]) -> Iterator[Mapping[str, JSON]]:
+        """Raise: only a person can copy."""
+        raise RowsNotReadError(f"Ask whoever keeps {place.location} to copy the person's records.")
 
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
         """Raise: only a person can erase."""

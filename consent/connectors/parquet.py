@@ -47,6 +47,19 @@ class ParquetFormat:
         groups = _groups_that_may_hold(file, column, wanted)
         return _count(_identifiers(file, column, groups), wanted)
 
+    def rows(
+        self, source: BinaryIO, column: str, values: frozenset[str]
+    ) -> Iterator[Iterable[tuple[str, Any]]]:
+        """Read the other columns of those row groups only that do hold these people."""
+        file = _opened(source, column)
+        path, kind = path_to(file, column)
+        wanted = arrow.wanted(values, kind)
+        for group in _groups_that_may_hold(file, column, wanted):
+            if _count(_identifiers(file, column, [group]), wanted):
+                for batch in _batches(file, [group]):
+                    theirs = arrow.belongs(arrow.at(batch, path), wanted)
+                    yield from arrow.cells(arrow.kept(batch, theirs))
+
     def inspect(self, source: BinaryIO, column: str, values: frozenset[str]) -> Inspection:
         """Read the whole subject column, whatever the statistics say."""
         file = _opened(source, column)
@@ -65,7 +78,7 @@ class ParquetFormat:
         with pq.ParquetWriter(draft, file.schema_arrow, **_settings(file)) as writer:
             if about := _unstored_metadata(file):
                 writer.add_key_value_metadata(about)
-            for batch in _batches(file):
+            for batch in _batches(file, range(file.num_row_groups)):
                 theirs = arrow.belongs(arrow.at(batch, path), wanted)
                 found = pc.sum(theirs).as_py() or 0
                 erased += found
@@ -102,11 +115,11 @@ def _identifiers(
 
 
 def _count(identifiers: Iterator[Any], wanted: Any) -> int:
-    return sum(pc.sum(arrow.belongs(each, wanted)).as_py() or 0 for each in identifiers)
+    return sum(arrow.counted(each, wanted) for each in identifiers)
 
 
-def _batches(file: Any) -> Iterator[Any]:
-    for group in range(file.num_row_groups):
+def _batches(file: Any, groups: Iterable[int]) -> Iterator[Any]:
+    for group in groups:
         about = file.metadata.row_group(group)
         pieces = 1 + about.total_byte_size // LARGEST_GROUP
         rows = max(1, min(LONGEST_GROUP, -(-about.num_rows // pieces)))

@@ -13,7 +13,7 @@ vacuums, and other databases when they see fit.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,9 +24,9 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.pool import NullPool
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NullType, TypeEngine
 
-from consent.connectors import duckdb_sql, identifiers
+from consent.connectors import duckdb_sql, identifiers, plain
 from consent.connectors.base import (
     JSON,
     Connector,
@@ -41,6 +41,7 @@ from consent.connectors.sql_errors import translated
 
 CHUNK: Final = 1000  # values per statement
 STREAM: Final = 10_000  # rows per round trip
+WIDE: Final = 1_000  # whole rows per round trip
 WAIT: Final = 5  # seconds, to connect and for a lock
 LONGEST_STATEMENT: Final = 600  # seconds
 
@@ -70,6 +71,11 @@ class SqlConnector(Connector):
         with _opened(place) as subjects:
             rows = sum(each in values for each in subjects.matching(values))
         return Located(rows, (place.location,) if rows else ())
+
+    def rows(self, place: Place, values: frozenset[str]) -> Iterator[Mapping[str, JSON]]:
+        """Stream by the same question as `locate`, with all columns of the table."""
+        with _opened(place) as subjects:
+            yield from map(plain.row, subjects.rows(values))
 
     def erase(self, place: Place, values: frozenset[str]) -> Erased:
         """Delete or mask in one transaction; a lax collation that takes in others is refused."""
@@ -118,8 +124,8 @@ class _Subjects:
     bound: TypeEngine[Any]
     convert: Callable[[str], Any]
 
-    def stream(self, query: sa.Select[Any]) -> Iterator[Any]:
-        streamed = query.execution_options(stream_results=True, yield_per=STREAM)
+    def stream(self, query: sa.Select[Any], size: int = STREAM) -> Iterator[Any]:
+        streamed = query.execution_options(stream_results=True, yield_per=size)
         with closing(self.connection.execute(streamed)) as result:
             yield from result.partitions()
 
@@ -128,6 +134,23 @@ class _Subjects:
         for chosen in self._chosen(values):
             for rows in self.stream(sa.select(self.column).where(chosen)):
                 yield from (str(value) for (value,) in rows)
+
+    def rows(self, values: frozenset[str]) -> Iterator[Iterable[tuple[str, Any]]]:
+        names, told = self.table.c.keys(), map(self._told, self.table.c)
+        whole = sa.select(self.column, *told)
+        for chosen in self._chosen(values):
+            for rows in self.stream(whole.where(chosen), WIDE):
+                for subject, *cells in rows:
+                    if str(subject) in values:  # a lax collation takes in others
+                        yield zip(names, cells, strict=True)
+
+    def _told(self, column: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
+        """Select what the driver makes of a column: SQLAlchemy's types stumble over odd values."""
+        told: sa.ColumnElement[Any] = column
+        postgresql = self.connection.dialect.name == "postgresql"
+        if postgresql and isinstance(column.type, sa.Date | sa.DateTime):
+            told = sa.func.to_json(column)  # ISO 8601, and infinity, which Python has not
+        return sa.type_coerce(told, NullType())
 
     def delete(self, values: frozenset[str]) -> int:
         chosen = self._chosen(values)

@@ -1,4 +1,4 @@
-"""The copy of a person's data that they asked for, until it expires."""
+"""The copy of a person's data that they asked for, until it expires, and what goes into it."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 
 from consent.models.requests import RightsRequest
 from governance.fields import public_id
+from governance.models import Dataset
 
 
 class AccessPackage(models.Model):
@@ -39,3 +40,59 @@ class AccessPackage(models.Model):
 
     def __str__(self) -> str:
         return str(self.uuid)
+
+
+class CopyReading(models.Model):
+    """One data set whose rows a copy needs. The row is the work, as a step is.
+
+    A worker claims it by raising ``token`` and setting ``lease_until``; of one request, one at a
+    time. While it is open ``code`` says what stood in the way the last time, and ``retry_at`` when
+    it is tried again. It ends with how many ``rows`` there are, of which the first ``kept`` are in
+    ``content_sealed`` (compressed JSON lines of ``size`` bytes, under the person's own key), or
+    with a code alone. ``unread`` counts rows that were seen there and are not among ``rows``.
+    The content is emptied once it is in the copy, or nobody waits for it.
+    """
+
+    request = models.ForeignKey(RightsRequest, on_delete=models.PROTECT, related_name="readings")
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now(), editable=False)
+    attempt = models.PositiveIntegerField(default=0)
+    token = models.PositiveBigIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+    rows = models.PositiveBigIntegerField(null=True)
+    kept = models.PositiveBigIntegerField(default=0)
+    unread = models.PositiveBigIntegerField(default=0)
+    size = models.PositiveBigIntegerField(default=0)
+    content_sealed = models.BinaryField(null=True)
+    code = models.TextField(blank=True)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["request", "dataset"], name="consent_reading_once"),
+            models.CheckConstraint(
+                condition=Q(finished_at=None, rows=None)
+                | Q(finished_at__isnull=False, rows__isnull=False, code="")
+                | Q(finished_at__isnull=False, rows=None) & ~Q(code=""),
+                name="consent_reading_ends_with_rows_or_code",
+            ),
+            models.CheckConstraint(
+                condition=Q(rows=None, kept=0, size=0, content_sealed=None)
+                | Q(rows__isnull=False, kept__lte=F("rows")),
+                name="consent_reading_keeps_of_its_rows",
+            ),
+        ]
+        indexes = [
+            # What the sweeper looks for.
+            models.Index(
+                F("retry_at"), name="consent_reading_open", condition=Q(finished_at=None)
+            ),
+            models.Index(
+                F("request"), name="consent_reading_kept", condition=Q(content_sealed__isnull=False)
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.request_id} {self.dataset_id}"

@@ -19,9 +19,9 @@ from consent.models import (
     RequestLetter,
     Restriction,
 )
-from consent.portal import remedying, words
+from consent.portal import copying, remedying, words
 from consent.portal.pages import private, shown
-from consent.selectors import requests
+from consent.selectors import copies, requests
 from consent.selectors.certificates import certificate as certificate_of
 from consent.selectors.remedies import Remedied
 from consent.selectors.requests import ENDED, RequestState
@@ -106,6 +106,7 @@ def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
         "paused_since": standing.paused_since,
         "restriction": standing.restriction,
         "copy": standing.copy,
+        "copy_holds": copying.held(copies.readings_of(asked)),
         "now": timezone.now(),
         "stations": stations(standing),
         "datasets": [_dataset(each) for each in standing.steps],
@@ -148,6 +149,8 @@ def stations(standing: RequestStanding) -> list[Station]:
 def _answer(standing: RequestStanding) -> list[Told]:
     asked, restriction = standing.request, standing.restriction
     title, text = words.ANSWER[RequestKind(asked.kind)]
+    if asked.answered_at is None:
+        text = f"{text} {copying.progress(copies.readings_of(asked))}".strip()
     answered: Told = (title, text, asked.answered_at, asked.answered_at is not None)
     if restriction is None:
         return [answered]
@@ -212,7 +215,8 @@ def outstanding(standing: RequestStanding) -> list[str]:
     """Say what keeps a request open, each in a sentence of its own."""
     asked = standing.request
     if asked.kind != RequestKind.ERASURE:
-        return [] if asked.verified_at else [words.UNVERIFIED]
+        unread = copying.waiting(copies.readings_of(asked))
+        return unread if asked.verified_at else [words.UNVERIFIED]
     if asked.verified_at is None:
         return [f"{words.UNVERIFIED} Nothing is erased before we do."]
     if asked.planned_at is None:

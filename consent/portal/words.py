@@ -134,10 +134,10 @@ def state_of(standing: RequestStanding) -> str:
 
 ANSWER = {
     RequestKind.ACCESS: (
-        "Prepared", "Everything that is on record about you is put together for you."
+        "Prepared", "Everything that is on record about you is put together, with your own rows."
     ),
     RequestKind.PORTABILITY: (
-        "Prepared", "What you gave us is put together so that a machine can read it."
+        "Prepared", "What you gave us is put together so that a machine can read it, row by row."
     ),
     RequestKind.RECTIFICATION: (
         "Looked at", "A person looks at what you say is wrong, and puts it right."

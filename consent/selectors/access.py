@@ -1,16 +1,23 @@
 """Everything that is on record about one person: what Art. 15 GDPR says they may know.
 
-It is made of what the portal shows, so that a copy and a page never disagree. Rows themselves are
-not in it: they lie in storages that this service can search and erase from, and not copy.
+It is made of what the portal shows, so that a copy and a page never disagree. The rows themselves
+come beside it, from the storages (`consent.selectors.copies`).
 """
 
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from consent.models import AccessPackage, Manifest, RequestKind, RightsRequest, Subject
+from consent.models import (
+    AccessPackage,
+    CopyReading,
+    Manifest,
+    RequestKind,
+    RightsRequest,
+    Subject,
+)
 from consent.selectors import portal, receipts, recipients, subjects
 from consent.selectors.persons import rows_of
 from consent.selectors.portal import Holding, ModelUse, Position
@@ -24,12 +31,20 @@ KINDS = (RequestKind.ACCESS, RequestKind.PORTABILITY)
 MOST_SOURCES = 20
 
 
-def to_prepare() -> "QuerySet[RightsRequest]":
-    """Return the requests that wait for a copy, those due first at the front."""
-    waiting = under_way().filter(
+def waiting() -> "QuerySet[RightsRequest]":
+    """Return the requests that wait for a copy."""
+    return under_way().filter(
         kind__in=KINDS, verified_at__isnull=False, answered_at=None, subject__erased_at=None
     )
-    return waiting.order_by("due_at", "pk")
+
+
+def to_prepare() -> "QuerySet[RightsRequest]":
+    """Return those for whose copy nothing has to be read any more, those due first at the front.
+
+    One for which nobody has asked yet what to read is among them.
+    """
+    open_ = CopyReading.objects.filter(request=OuterRef("pk"), finished_at=None)
+    return waiting().exclude(Exists(open_)).order_by("due_at", "pk")
 
 
 def expired(at: datetime) -> "QuerySet[AccessPackage]":
@@ -98,8 +113,9 @@ def known_of(subject: Subject, at: datetime) -> dict[str, Any]:
 def _holding(held: Holding) -> dict[str, Any]:
     dataset = held.dataset
     return {
-        "namespace": dataset.namespace, "name": dataset.name, "description": dataset.description,
-        "categories": list(dataset.categories), "since": held.since, "until": held.until,
+        "dataset": str(dataset.uuid), "namespace": dataset.namespace, "name": dataset.name,
+        "description": dataset.description, "categories": list(dataset.categories),
+        "since": held.since, "until": held.until,
         "storage": dataset.storage.name if dataset.storage else None,
         "known_from": _sources(dataset),
     }  # fmt: skip

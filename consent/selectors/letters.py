@@ -5,7 +5,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from consent.identifiers import EMAIL
-from consent.models import RequestLetter
+from consent.models import RequestLetter, Subject
+from consent.selectors.persons import rows_of
 from consent.selectors.subjects import (
     SubjectErasedError,
     SubjectUnregisteredError,
@@ -24,11 +25,18 @@ def to_send() -> "QuerySet[RequestLetter]":
 
 
 def addresses_for(letter: RequestLetter) -> list[str]:
-    """Return where a letter goes: to the person where an address is known, or to operators."""
+    """Return where a letter goes: to operators, or to the person wherever an address is known.
+
+    Whichever row asked, the person reads it where any of their rows says that they do.
+    """
     if letter.kind not in TO_PERSON:
         return list(settings.COLOPHON_OPERATOR_MAIL)
+    rows = Subject.objects.filter(pk__in=rows_of(letter.request.subject)).order_by("pk")
+    return list(dict.fromkeys(address for row in rows for address in _addresses(row)))
+
+
+def _addresses(row: Subject) -> list[str]:
     try:
-        known = clear_identifiers(letter.request.subject)
+        return [value for scheme, value in clear_identifiers(row) if scheme == EMAIL]
     except (SubjectErasedError, SubjectUnregisteredError):
         return []
-    return [value for scheme, value in known if scheme == EMAIL]

@@ -12,12 +12,18 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from consent.connectors import connector_for
-from consent.connectors.base import ConnectorError, Located
+from consent.connectors.base import ConnectorError, Located, Place
 from consent.models import DryRun, ErasurePlan, RightsRequest
 from consent.selectors import planned
 from consent.services import leases
 from consent.services.approving import waiting_plan
-from consent.services.erasing import IdentifierMissingError, people_of, read, rows_of_each
+from consent.services.erasing import (
+    IdentifierMissingError,
+    Reading,
+    people_of,
+    read,
+    rows_of_each,
+)
 from consent.services.places import place_of
 from consent.services.requests import record
 from governance.models import Dataset
@@ -60,16 +66,24 @@ def look(*, dry_run_id: int) -> bool:
 
 
 def _located(due: DryRun) -> Located:
-    dataset, subject = due.dataset, due.plan.request.subject_id
+    dataset = due.dataset
     place = place_of(dataset, unknown=_is_unknown(due.plan, dataset))
-    connector = connector_for(place.kind)
-    wanted, nameless = people_of(rows_of_each({due.pk: subject}), dataset.subject_scheme)
+    values = reading_of(dataset, place, due.plan.request.subject_id).values
+    return connector_for(place.kind).locate(place, values) if values else Located(0, ())
+
+
+def reading_of(dataset: Dataset, place: Place, subject_id: int) -> Reading:
+    """Read how one person is spelled in a data set, by all of their rows, and count those there.
+
+    The count stands under the given key. Raises `IdentifierMissingError` and what connectors do.
+    """
+    scheme = dataset.subject_scheme
+    wanted, nameless = people_of(rows_of_each({subject_id: subject_id}), scheme)
     if nameless and place.subject_column:
         raise IdentifierMissingError(
-            f"the person is not known by {dataset.subject_scheme}: nothing can be looked for"
+            f"the person is not known by {scheme}: nothing can be looked for"
         )
-    values = read(connector, place, dataset.subject_scheme, wanted).values
-    return connector.locate(place, values) if values else Located(0, ())
+    return read(connector_for(place.kind), place, scheme, wanted)
 
 
 def _is_unknown(plan: ErasurePlan, dataset: Dataset) -> bool:

@@ -50,7 +50,8 @@ class Dataset(models.Model):
     ``registered_at`` is empty while the data set is known from events only. ``location`` is a
     table name, or a path or glob inside the storage; ``subject_column`` holds the identifier of
     the person each row is about, written in ``subject_scheme``. ``erasure_options`` are what the
-    storage's kind lets its owner choose, such as to mask columns instead of deleting rows.
+    storage's kind lets its owner choose, such as to mask columns instead of deleting rows; of any
+    kind, ``{"copy": false}`` keeps the rows out of the copies that people ask for.
     """
 
     uuid = public_id()

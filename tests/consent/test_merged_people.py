@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from consent.rules import DecisionKind
 from consent.selectors import membership, portal, requests, uses
 from consent.selectors.decisions import excluded_from
 from consent.selectors.subjects import by_identifier
-from consent.services import decisions, erasing, forgetting, merging, planning, receipts
+from consent.services import clock, decisions, erasing, forgetting, merging, planning, receipts
 from consent.services.requests import open_erasure, settle_step
 from governance.models import Purpose
 from governance.services import ledger
@@ -22,6 +23,7 @@ from governance.services.registry import register_dataset, register_storage
 from tests.factories.consent import registered, take, version_after
 from tests.factories.governance import DatasetFactory, PurposeFactory, issued_key
 from tests.factories.portal import ANN, STRANGER, library, signed_in, text_of
+from tests.factories.rights import ask, mailed
 
 pytestmark = pytest.mark.django_db
 PEOPLE = {"email": ["ada@example.org", "bob@example.org"], "card": ["A-1", "B-2"]}
@@ -212,6 +214,24 @@ class Desk:
 
     def get(self, path: str) -> dict:
         return self._client.get(f"/api/v1/subjects/{path}", headers=self._headers).json()
+
+
+def test_a_letter_goes_once_to_every_address_of_the_person_whichever_row_asked():
+    ann, card = registered(("email", ANN)), registered(("card", "A-1"))
+    home = registered(("email", "ann@home.example"), ("phone", "+49 30 1234567"))
+    other = registered(("email", "bob@example.org"))
+    merged(ann, card)
+    joins = merged(card, home)
+    for kind, asking in (("access", card), ("portability", home), ("access", other)):
+        clock.extend(request=ask(kind, asking), code="complexity")
+    for request in RightsRequest.objects.order_by("pk"):
+        assert mailed(request) == [True]
+    everywhere = [ANN, "ann@home.example"]
+    assert [each.to for each in mail.outbox] == [everywhere, everywhere, ["bob@example.org"]]
+    merging.undo(merge=joins, reason="two people after all")
+    clock.extend(request=ask("rectification", card), code="complexity")
+    mailed(RightsRequest.objects.latest("pk"))
+    assert mail.outbox[-1].to == [ANN]
 
 
 def test_operators_merge_list_and_undo_over_rest_and_a_repeat_changes_nothing():

@@ -4,6 +4,8 @@ from typing import Any
 from uuid import uuid4
 
 from consent.models import RequestKind, RequestRecord, RightsRequest, Subject
+from consent.selectors import copies
+from consent.services import copying, packages
 from consent.services.letters import send
 from consent.services.requests import open_request
 from tests.factories.consent import registered
@@ -29,3 +31,11 @@ def mailed(request: RightsRequest) -> list[bool]:
     return [
         send(letter_id=each.pk) for each in request.letters.filter(ended_at=None).order_by("pk")
     ]
+
+
+def copied(request: RightsRequest) -> bool:
+    """Do what the workers do for a copy, except waiting for what is put off; say if it is made."""
+    made = packages.prepare(request_id=request.pk)
+    while found := copies.readings_to_do().filter(request=request).first():
+        copying.read(reading_id=found.pk)
+    return made or packages.prepare(request_id=request.pk)

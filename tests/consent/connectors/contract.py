@@ -16,6 +16,7 @@ from consent.connectors.base import (
     ConnectorError,
     Located,
     Place,
+    RowsNotReadError,
     StorageMissingError,
     StorageReadOnlyError,
     StorageUnreadableError,
@@ -75,6 +76,8 @@ def refused(kind: type[ConnectorError], place: Place) -> Iterator[None]:
 
 
 class ConnectorContract:
+    reads_rows = True
+
     @pytest.fixture
     def storage(self) -> Storage:
         raise NotImplementedError
@@ -86,6 +89,44 @@ class ConnectorContract:
         assert located.rows == 3
         assert len(located.parts) == 1
         assert storage.rows(place) == rows
+
+    def read(self, place: Place, *values: str) -> list[Row]:
+        """Read the rows of some people, as the storage's own way of reading gives them."""
+        told = connector_for(place.kind).rows(place, frozenset(values))
+        return sorted(map(self.row, json.loads(json.dumps(list(told)))), key=lambda row: row[2])
+
+    def row(self, told: dict) -> Row:
+        assert list(told) == ["person", "note", "at"]
+        return told["person"], told["note"], int(told["at"])
+
+    def test_rows_are_the_persons_own_whole_and_nothing_is_changed(self, storage):
+        rows = people("ann", "bob", None, "ann", "annabel", "", "Ann", "cid")
+        place = storage.holding(rows)
+        if not self.reads_rows:
+            with refused(RowsNotReadError, place):
+                connector_for(place.kind).rows(place, frozenset({"ann", "cid"}))
+            return
+        assert self.read(place, "ann", "cid", "nobody", "\ud800") == [rows[0], rows[3], rows[7]]
+        assert self.read(place, "nobody") == self.read(place) == []
+        assert storage.rows(place) == rows
+
+    def test_rows_of_somebody_with_many_are_streamed_and_can_be_left_halfway(self, storage):
+        if not self.reads_rows:
+            return
+        place = storage.holding(people(*("ann" for _ in range(2_500)), "bob"))
+        connector = connector_for(place.kind)
+        some = connector.rows(place, frozenset({"ann"}))
+        assert self.row(dict(next(some)))[0] == "ann"
+        some.close()
+        assert sum(1 for _ in connector.rows(place, frozenset({"ann"}))) == 2_500
+        assert connector.erase(place, frozenset({"bob"})).rows == 1
+
+    def test_rows_of_odd_names_are_theirs_alone(self, storage):
+        if not self.reads_rows:
+            return
+        place = storage.holding(people(*ODD))
+        for half in (slice(0, None, 2), slice(1, None, 2)):  # names that look alike are neighbours
+            assert self.read(place, *ODD[half]) == people(*ODD)[half]
 
     def test_erasing_takes_only_the_persons_rows_and_leaves_every_other_as_it_was(self, storage):
         rows = people("ann", "bob", None, "ann", "annabel", "", "Ann")
@@ -208,6 +249,8 @@ class ConnectorContract:
         with storage.read_only(place) as protected:
             connector = connector_for(place.kind)
             assert connector.locate(protected, frozenset({CANARY})).rows == 1
+            if self.reads_rows:
+                assert len(list(connector.rows(protected, frozenset({CANARY})))) == 1
             with refused(StorageReadOnlyError, protected):
                 connector.erase(protected, frozenset({CANARY}))
         assert storage.rows(place) == rows
@@ -223,11 +266,12 @@ class ConnectorContract:
         assert connector_for(place.kind).erase(place, frozenset({"ann"})).rows == 2
         assert storage.rows(place) == rows[1:2]
 
-    @staticmethod
-    def _every_call_is_refused(kind: type[ConnectorError], place: Place) -> None:
+    def _every_call_is_refused(self, kind: type[ConnectorError], place: Place) -> None:
         connector, values = connector_for(place.kind), frozenset({CANARY})
         with refused(kind, place):
             list(connector.members(place))
+        with refused(kind if self.reads_rows else RowsNotReadError, place):
+            list(connector.rows(place, values))
         for call in (connector.locate, connector.erase, connector.verify):
             with refused(kind, place):
                 call(place, values)

@@ -58,6 +58,8 @@ class OwnerStorage:
 
 
 class TestOwner(ConnectorContract):
+    reads_rows = False
+
     @pytest.fixture
     def storage(self) -> Iterator[OwnerStorage]:
         with owner.running() as server:

@@ -3,11 +3,20 @@
 import pytest
 
 from consent.connectors import connector_for
-from consent.connectors.base import Place
+from consent.connectors.base import Place, RowsNotReadError
 from consent.connectors.manual import PersonNeededError
 from tests.consent.connectors.contract import CANARY
 
 PLACE = Place("manual", "", "the archive in Building 4", "folder", {"checklist": ["ask Vera", 7]})
+
+
+def test_rows_are_to_be_had_from_whoever_keeps_them():
+    with pytest.raises(RowsNotReadError) as caught:
+        connector_for("manual").rows(PLACE, frozenset({CANARY}))
+    assert caught.value.message == (
+        "Ask whoever keeps the archive in Building 4 to copy the person's records."
+    )
+    assert (caught.value.code, caught.value.retryable) == ("rows_not_read", False)
 
 
 @pytest.mark.parametrize("call", ["members", "locate", "erase", "verify"])

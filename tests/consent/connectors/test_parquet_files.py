@@ -82,6 +82,16 @@ class TestParquetFiles(ConnectorContract):
         assert CONNECTOR.verify(place, frozenset({"02500"})) == 1
         assert asked == [[2], [0, 1, 2, 3, 4]]
 
+    def test_only_row_groups_that_do_hold_the_person_are_read_whole(self, storage, monkeypatch):
+        place = storage.holding([("ann", "", 1), *people(*(["ab", "az"] * 2_000), "ann")])
+        read = []
+        original = parquet._batches
+        monkeypatch.setattr(
+            parquet, "_batches", lambda f, groups: read.extend(groups) or original(f, groups)
+        )
+        assert len(list(CONNECTOR.rows(place, frozenset({"ann"})))) == 2
+        assert read == [0, 4]
+
 
 def erased(table: pa.Table, *values: str, column: str = "person", **options) -> pq.ParquetFile:
     """Erase in memory, check the read-back and that the other rows are equal; return the file."""

@@ -52,6 +52,10 @@ class TestNestedColumn(ConnectorContract):
     def storage(self, folder) -> Storage:
         return NestedStorage(folder)
 
+    def row(self, told: dict) -> Row:
+        assert told["who"]["is"]["x"] == 1
+        return told["who"]["is"]["person"], told["note"], told["at"]
+
     def test_only_row_groups_that_may_hold_the_person_are_read(self, storage, monkeypatch):
         place = storage.holding([(f"{n:05}", "", n) for n in range(3_000)])
         asked = []

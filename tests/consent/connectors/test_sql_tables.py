@@ -153,6 +153,8 @@ class TestSqliteTable(ConnectorContract):
         with refused(StorageUnreadableError, place):
             CONNECTOR.erase(place, frozenset({CANARY}))
         assert CONNECTOR.verify(place, frozenset({CANARY})) == 1
+        told = list(CONNECTOR.rows(place, frozenset({CANARY})))
+        assert told == [{"person": CANARY, "note": "", "at": 1}]
         assert len(storage.rows(place)) == 2
 
     @pytest.mark.parametrize("address", ["", "nonsense", "sqlite://", "a://secret:p@[/x"])
