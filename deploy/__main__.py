@@ -70,16 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     _port(add("demo-check", "run the demonstration and exit with its result", commands.demo_check))
     add("test", "run the tests; arguments go to pytest", commands.test, passes="ARGUMENT")
     add("check", "run the linters, the type checker and Django's checks", checks.check)
-    bench = add(
-        "bench", "measure speed beside yardsticks, into .bench/results.json", commands.bench
-    )
-    bench.add_argument(
-        "rows", nargs="*", metavar="ROW", help="measure only the groups of these rows of the table"
-    )
-    bench.add_argument(
-        "--scale",
-        choices=["small", "full"],
-        help="how much data; the default is BENCH_SCALE, or small (about two minutes)",
+    _rows_and_scale(
+        add("bench", "measure speed beside yardsticks, into .bench/results.json", commands.bench)
     )
     add(
         "chaos",
@@ -95,6 +87,17 @@ def _parser() -> argparse.ArgumentParser:
         passes="ARGUMENT",
     )
     return parser
+
+
+def _rows_and_scale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", help="measure only the groups of these rows of the table"
+    )
+    parser.add_argument(
+        "--scale",
+        choices=["small", "full"],
+        help="how much data; the default is BENCH_SCALE, or small (some minutes)",
+    )
 
 
 class _Adder:

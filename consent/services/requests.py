@@ -17,13 +17,15 @@ from consent.models import (
     RequestSource,
     RightsRequest,
     Subject,
+    SubjectKey,
 )
 from consent.rules import DecisionKind, DecisionSource
+from consent.selectors import access
 from consent.selectors import requests as known
 from consent.selectors.persons import rows_of
 from consent.selectors.request_texts import ANSWER, DETAILS, REASON, sealed
 from consent.selectors.restrictions import unlifted
-from consent.selectors.subjects import SubjectErasedError
+from consent.selectors.subjects import SubjectErasedError, SubjectUnregisteredError
 from consent.services import decisions, notifying, restricting
 from consent.services.clock import end_pause
 from consent.services.telling import (
@@ -119,7 +121,7 @@ def open_request(
 
     While a request of the same kind is open, this one is joined to it, and confirms its identity.
     What is said on one row counts for all rows of the person. Raises `IdempotencyKeyReusedError`,
-    `SubjectErasedError`, and what `_refuse_unusable` and sealing raise.
+    `SubjectErasedError`, `SubjectUnregisteredError` where a copy has nobody to be sealed for, and what `_refuse_unusable` and sealing raise.
     """
     asked = _Asked(
         subject=subject, kind=RequestKind(kind), key=key, verified=verified, reason=reason,
@@ -278,6 +280,8 @@ def _opened(asked: _Asked) -> RightsRequest:
 def _refuse_unusable(asked: _Asked) -> None:
     if Subject.objects.filter(pk=asked.subject.pk, erased_at__isnull=False).exists():
         raise SubjectErasedError("the person was erased", subject=str(asked.subject.uuid))
+    if asked.kind in access.KINDS and not SubjectKey.objects.filter(subject=asked.subject).exists():
+        raise SubjectUnregisteredError("register the person first: a copy is sealed for them")
     if asked.source.needs_reason and not asked.reason.strip():
         raise decisions.ReasonMissingError("say by which right this is asked for the person")
     if (asked.kind is RequestKind.RECTIFICATION) != bool(asked.details.strip()):

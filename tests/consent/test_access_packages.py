@@ -12,16 +12,20 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from consent.models import AccessPackage, RequestKind
+from consent.models import AccessPackage, RequestKind, RightsRequest
 from consent.rules import DecisionKind
 from consent.selectors import access, requests
 from consent.selectors.requests import RequestState
-from consent.selectors.subjects import SubjectErasedError, by_identifier
+from consent.selectors.subjects import (
+    SubjectErasedError,
+    SubjectUnregisteredError,
+    by_identifier,
+)
 from consent.services import decisions, packages, recipients, subjects
 from governance.models import LedgerRecord
 from governance.services import ledger
-from tests.factories.consent import registered
-from tests.factories.portal import ANN, BOB, library, signed_in, text_of
+from tests.factories.consent import registered, take
+from tests.factories.portal import ANN, BOB, STRANGER, library, signed_in, text_of
 from tests.factories.rights import ask, copied, told
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +50,14 @@ def unpacked(request) -> dict[str, bytes]:
     content = packages.fetch(package=request.package)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.parametrize("kind", ["access", "portability"])
+def test_a_copy_for_somebody_who_is_not_registered_is_refused_when_it_is_asked_for(tmp_path, kind):
+    take(library(tmp_path).loans, [STRANGER], scheme="email")
+    with pytest.raises(SubjectUnregisteredError):
+        ask(kind, by_identifier("email", STRANGER))
+    assert not RightsRequest.objects.exists()
 
 
 def test_a_copy_holds_what_is_known_of_the_person_and_answers_the_request(shelf):
