@@ -136,10 +136,11 @@ def model_uses(subject: Subject) -> list[ModelUse]:
     """Answer which model versions used a person's data, the latest first, each with its way."""
     found = [(use, use.way) for use in uses.models_of(subject)]
     stations = _stations([version for _, way in found for version in way])
+    runs = Run.objects.in_bulk({use.model_version.version.run_id for use, _ in found} - {None})
     told = []
     for use, up in found:
         way = [stations[version] for version in reversed(up)]
-        run = use.model_version.version.run
+        run = runs.get(use.model_version.version.run_id)
         told.append(ModelUse(use, RunState(run.state) if run else RunState.HEARD_OF, way))
     return told
 

@@ -135,7 +135,7 @@ def _uses(
     may have held the person back are walked.
     """
     described = candidates.filter(provenance__isnull=False).select_related(
-        "model__dataset", "version__run__job", "provenance"
+        "model__dataset", "version", "provenance"
     )
     held = BitMap(holding)
     above = {
