@@ -1,11 +1,11 @@
 """Forget a person for whom nothing is left to erase."""
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from consent.models import ErasureStep, RightsRequest
+from consent.models import RightsRequest
 from consent.selectors import recipients
+from consent.selectors.requests import forgettable
 from consent.services import journal, notifying, reappearances, subjects
 from consent.services.telling import record
 
@@ -20,13 +20,15 @@ def forget(*, request_id: int) -> bool:
     leaves a line too many, and the request as it was, to be forgotten again. Raises
     `JournalUnavailableError` and `JournalDamagedError`, and then nobody is forgotten.
     """
-    early = _due(RightsRequest.objects.all(), request_id)
+    early = _due(request_id)
     if early is None or recipients.untold(early.subject).exists():
         return False
     journal.require()
     # Before any row is held, so that nobody who has this waits for us while we wait for it.
     subjects.hold_people(shared=False)
-    due = _due(RightsRequest.objects.select_for_update(of=("self",)), request_id)
+    # Locked first and looked at then: steps may be added by whoever had the lock before us.
+    RightsRequest.objects.select_for_update(of=("self",)).get(pk=request_id)
+    due = _due(request_id)
     if due is None or reappearances.has_more_to_erase(due):
         return False
     notifying.open_for(due)
@@ -42,16 +44,10 @@ def forget(*, request_id: int) -> bool:
     return True
 
 
-def _due(requests: "QuerySet[RightsRequest]", request_id: int) -> RightsRequest | None:
-    waiting = requests.select_related("subject").filter(
-        pk=request_id, planned_at__isnull=False, forgotten_at=None, refused_at=None
-    )
-    found = waiting.first()
-    if found is None or found.steps.exclude(state=ErasureStep.State.DONE).exists():
-        return None
-    return None if _kept_under_exemption(found) else found
+def _due(request_id: int) -> RightsRequest | None:
+    """Return the request if nothing is left to erase, and nothing of it lawfully stays.
 
-
-def _kept_under_exemption(request: RightsRequest) -> bool:
-    """Say whether some data lawfully stays: then the person must stay known, to be told of it."""
-    return request.steps.filter(outcome=ErasureStep.Outcome.EXEMPT).exists()
+    Where some data stays the person must stay known, to be told of it.
+    """
+    found = RightsRequest.objects.select_related("subject").filter(forgettable(), pk=request_id)
+    return found.first()
