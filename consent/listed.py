@@ -13,7 +13,7 @@ from consent import manifests
 from consent.identifiers import IdentifierMalformedError, first_malformed
 from consent.manifests import Form
 
-ROWS = 50_000
+ROWS = 200_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from governance.legal import LegalBasis
 from governance.models import Purpose
 
 MOST_ROWS = 1 << 25
-CHUNK = 50_000
+CHUNK = 200_000
 
 # Two keys that are nobody's. A person with the second, the four-billionth, would get a "no".
 STRANGER = 0

@@ -59,12 +59,18 @@ def by_identifier(scheme: str, value: str) -> Subject | None:
 
 
 def by_digests(scheme: str, digests: Digests) -> NDArray[np.int64]:
-    """Return the key of the person that each digest stands for, in order; 0 for nobody."""
+    """Return the key of the person that each digest stands for, in order; 0 for nobody.
+
+    Each is looked up in the index, in the order of the index, because a join of many would read
+    all identifiers that there are: of six million that takes twice the time.
+    """
     return _keys(
         """
-        SELECT string_agg(int4send(asked.n) || int8send(i.subject_id), ''::bytea)
-          FROM asked
-          JOIN consent_subjectidentifier i ON i.digest = asked.digest AND i.scheme = %(scheme)s
+        SELECT string_agg(int4send(ordered.n) || int8send(found.subject_id), ''::bytea)
+          FROM (SELECT n, digest FROM asked ORDER BY digest) AS ordered
+         CROSS JOIN LATERAL (
+                SELECT i.subject_id FROM consent_subjectidentifier i
+                 WHERE i.digest = ordered.digest AND i.scheme = %(scheme)s LIMIT 1) AS found
         """,
         scheme,
         digests,

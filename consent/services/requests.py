@@ -121,8 +121,7 @@ def open_request(
 
     While a request of the same kind is open, this one is joined to it, and confirms its identity.
     What is said on one row counts for all rows of the person. Raises `IdempotencyKeyReusedError`,
-    `SubjectErasedError`, `SubjectUnregisteredError` where a copy has nobody to be sealed for, and
-    what `_refuse_unusable` and sealing raise.
+    `SubjectErasedError`, and what `_refuse_unusable` and sealing raise.
     """
     asked = _Asked(
         subject=subject, kind=RequestKind(kind), key=key, verified=verified, reason=reason,

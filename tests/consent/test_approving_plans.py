@@ -96,7 +96,7 @@ def test_the_database_refuses_it_as_well_and_lets_a_key_approve_where_one_is_eno
 
 
 def test_what_a_key_had_said_before_that_has_another_plan_made_for_two_people(lake):
-    moved = importlib.import_module("consent.migrations.0025_who_approves_and_who_was_told")
+    moved = importlib.import_module("consent.migrations.0023_who_approves_and_who_was_told")
     made.reviewed(2)
     request = made.asked()
     first = planned.planned(request).plan

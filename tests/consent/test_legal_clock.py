@@ -134,7 +134,7 @@ def test_what_has_ended_is_not_extended():
 
 
 def test_an_explanation_that_cannot_be_sealed_is_not_written():
-    request = ask("access", SubjectFactory())
+    request = ask("erasure", SubjectFactory())
     with pytest.raises(SubjectUnregisteredError):
         clock.extend(request=request, code="complexity", text="in clear")
     request.refresh_from_db()
