@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from consent.selectors import subjects, uses
 from consent.services import asking
 from governance.api.authentication import key_of
-from governance.models import Scope
+from governance.models import Dataset, Scope
 from lineage.selectors import walk
 
 
@@ -55,8 +55,9 @@ class SubjectUses(APIView):
         """Answer with certainty and path."""
         subject = subjects.get(uuid)
         asking.put_on_record(subject=subject, client=key_of(request).client, question="uses")
-        found = uses.models_of(subject)
-        answer = {"datasets": uses.datasets_holding(subject), "models": _shown(found)}
+        found = uses.traced(subject)
+        datasets = Dataset.objects.filter(pk__in=found.datasets).order_by("namespace", "name")
+        answer = {"datasets": datasets, "models": _shown(found.models)}
         return Response(MyUsesOut(answer).data)
 
 

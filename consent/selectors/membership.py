@@ -16,7 +16,6 @@ from pyroaring import BitMap
 from consent.bitmaps import joined
 from consent.models import (
     Manifest,
-    MembershipBlock,
     MembershipChunk,
     MembershipSpan,
     Reappearance,
@@ -75,10 +74,15 @@ def spans_of(rows: Iterable[int]) -> "QuerySet[MembershipSpan]":
 
 def stays_of(subject_id: int) -> list[int]:
     """Return the keys of the stays that one row of a person is in: the way back."""
-    row = MembershipBlock.objects.filter(block=subject_id >> BLOCK_BITS).first()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT stays FROM consent_membershipblock WHERE block = %s",
+            [subject_id >> BLOCK_BITS],
+        )
+        row = cursor.fetchone()
     if row is None:
         return []
-    keys = np.asarray(BitMap.deserialize(bytes(row.stays)).to_array(), dtype=np.uint32)
+    keys = np.asarray(BitMap.deserialize(bytes(row[0])).to_array(), dtype=np.uint32)
     low = subject_id & ((1 << BLOCK_BITS) - 1)
     mine = keys[(keys & ((1 << BLOCK_BITS) - 1)) == low] >> BLOCK_BITS
     return [int(each) for each in mine]
@@ -115,9 +119,9 @@ def members_of(version_ids: Collection[int]) -> dict[int, BitMap]:
     with connection.cursor() as cursor:
         cursor.execute(_COVERED + " WHERE v.id = ANY(%s)", [list(version_ids)])
         covered = cursor.fetchall()
-    people = people_of({span for span, _, _ in covered})
+    people = people_of({span for span, *_ in covered})
     found: dict[int, BitMap] = {}
-    for span, version, _ in covered:
+    for span, version, *_ in covered:
         if span in people:
             found[version] = found.get(version, BitMap()) | people[span]
     return found
@@ -135,16 +139,28 @@ def versions_holding(subject: Subject, among: Collection[int] | None = None) -> 
 
 def versions_of(rows: Collection[int], among: Collection[int] | None = None) -> set[int]:
     """Return every data set version that holds any of some rows, of all or of some."""
-    return set(places_of(rows, among))
+    return set(places_of(rows, among).versions)
 
 
-def places_of(rows: Collection[int], among: Collection[int] | None = None) -> dict[int, int]:
-    """Return every data set version that holds any of some rows, with its data set."""
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where some rows are: every version that holds any, with its data set; and who does now."""
+
+    versions: dict[int, int]
+    now: set[int]
+
+
+def places_of(rows: Collection[int], among: Collection[int] | None = None) -> Places:
+    """Return where some rows are and were, in all data set versions or in some."""
     stays = sorted({stay for row in rows for stay in stays_of(row)})
     query = _COVERED + " WHERE s.id = ANY(%s)" + ("" if among is None else " AND v.id = ANY(%s)")
     with connection.cursor() as cursor:
         cursor.execute(query, [stays] if among is None else [stays, list(among)])
-        return {version: dataset for _, version, dataset in cursor.fetchall()}
+        found = cursor.fetchall()
+    return Places(
+        {version: dataset for _, version, dataset, _ in found},
+        {dataset for _, _, dataset, still in found if still},
+    )
 
 
 def manifested(version_ids: Collection[int]) -> set[int]:
@@ -239,10 +255,10 @@ def _everybody(spans: "QuerySet[MembershipSpan]") -> BitMap:
     return joined(MembershipChunk.objects.filter(span__in=spans).values_list("people", flat=True))
 
 
-# A stay, a version that it covers, and the data set of both; the order of versions is spelled
-# out in row comparisons.
+# A stay, a version that it covers, the data set of both, and whether it goes on; the order of
+# versions is spelled out in row comparisons.
 _COVERED = """
-    SELECT s.id, v.id, s.dataset_id
+    SELECT s.id, v.id, s.dataset_id, s.until_id IS NULL
       FROM consent_membershipspan s
       JOIN lineage_datasetversion since ON since.id = s.since_id
       LEFT JOIN lineage_datasetversion until ON until.id = s.until_id

@@ -111,17 +111,16 @@ def drawn(subject: Subject, *, at: datetime | None = None) -> Plan:
     Of data that came back after an erasure it is known where and since when. So it is not looked
     for in what was derived before that, nor above.
     """
-    holding = {each.pk for each in uses.datasets_holding(subject)}
-    back = stands_in(subject)
-    below = downstream(uses.datasets_ever_holding(subject) if back else holding)
-    found = _Found.of(subject, holding, below, back=back)
+    traced, back = uses.traced(subject), stands_in(subject)
+    below = downstream(uses.datasets_ever_holding(subject) if back else traced.datasets)
+    found = _Found.of(subject, traced.datasets, below, back=back)
     steps = found.steps()
     categories = {each for step in steps for each in step.dataset.categories}
     review = judging.review(categories=categories, at=at or timezone.now()) if steps else Review()
     return Plan(
         steps=steps,
         left=found.left(),
-        models=uses.models_of(subject),
+        models=traced.models,
         review=review,
         truncated=below.truncated or found.truncated,
     )

@@ -7,7 +7,7 @@ this very run. A person in several rows is followed row by row: an erasure and t
 about the rows that were looked for, a complete manifest about the person.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from django.db import connection
@@ -16,8 +16,8 @@ from pyroaring import BitMap
 
 from consent.models import Subject
 from consent.selectors import leaning, membership
+from consent.selectors.leaning import TRAINING_FACET
 from consent.selectors.persons import rows_of
-from governance.models import Dataset
 from lineage.models import ModelVersion
 from lineage.selectors import ancestry, transparency, walk
 from lineage.selectors.identities import identities
@@ -64,8 +64,23 @@ class Use:
 
 def models_of(subject: Subject) -> list[Use]:
     """Answer which model versions used a person's data, the latest first."""
+    return traced(subject).models
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """The data sets that hold a person now, by key, and the model versions that used their data."""
+
+    datasets: set[int]
+    models: list[Use]
+
+
+def traced(subject: Subject) -> Traced:
+    """Answer where a person's data is, and which model versions used it, the latest first."""
     rows = rows_of(subject)
-    return _together([use for row in rows for use in _models_of(row, rows)])
+    places = {row: membership.places_of([row]) for row in rows}
+    found = [use for row in rows for use in _models_of(row, rows, places[row].versions)]
+    return Traced({pk for each in places.values() for pk in each.now}, _together(found))
 
 
 def use_of(subject: Subject, made: ModelVersion) -> Use | None:
@@ -82,7 +97,7 @@ def uses_of(subject: Subject, made: ModelVersion) -> list[Use]:
 
 def datasets_ever_holding(subject: Subject) -> set[int]:
     """Return the data sets that hold a person's data or ever did."""
-    return set(membership.places_of(rows_of(subject)).values())
+    return set(membership.places_of(rows_of(subject)).versions.values())
 
 
 def datasets_carrying(subject: Subject, datasets: Collection[int]) -> set[int]:
@@ -120,8 +135,7 @@ def _together(found: list[Use]) -> list[Use]:
     )
 
 
-def _models_of(row: int, rows: Collection[int]) -> list[Use]:
-    holding = membership.places_of([row])
+def _models_of(row: int, rows: Collection[int], holding: Mapping[int, int]) -> list[Use]:
     found = transparency.model_versions_holding(set(holding.values()))
     return _uses(row, rows, set(holding), ModelVersion.objects.filter(pk__in=list(found)))
 
@@ -162,35 +176,37 @@ def _uses(
 
 
 def _stops(row: int, rows: Collection[int], versions: BitMap) -> set[int]:
-    """Return those of some versions that are known not to hold a row, whatever came in."""
+    """Return those of some versions that are known not to hold a row, whatever came in.
+
+    Mostly there is no reason to think so of any, which is one question.
+    """
     reached = set(versions)
-    return reached & (
-        membership.proven_without(rows, reached)
-        | _erased_from(row)
-        | _left_out_by_the_gate(row, reached)
-    )
-
-
-def _erased_from(row: int) -> set[int]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT s.version_id FROM consent_erasurestep s
-              JOIN consent_rightsrequest r ON r.id = s.request_id
-             WHERE s.version_id IS NOT NULL AND r.subject_id = %(row)s
-            UNION
-            SELECT version_id FROM consent_erasurestep
-             WHERE version_id IS NOT NULL AND others <> '{}' AND others @> ARRAY[%(row)s]::bigint[]
-            """,
-            {"row": row},
-        )
-        return {version for (version,) in cursor.fetchall()}
+        cursor.execute(_REASONS, {"row": row, "versions": list(reached), "facet": TRAINING_FACET})
+        listed, leaned, erased = cursor.fetchone()
+    found = set(erased)
+    if listed:
+        found |= membership.proven_without(rows, reached)
+    if leaned:
+        left_out = leaning.left_out(reached)
+        found |= {version for version, people in left_out.items() if row in people}
+    return reached & found
 
 
-def _left_out_by_the_gate(row: int, versions: Collection[int]) -> set[int]:
-    return {version for version, people in leaning.left_out(versions).items() if row in people}
-
-
-def datasets_holding(subject: Subject) -> list[Dataset]:
-    """Answer which data sets hold a person's data now."""
-    return list(membership.datasets_of(subject))
+# Whether any list says "exactly these", whether any run leaned on the gate, and what an erasure
+# has read back.
+_REASONS = """
+    SELECT EXISTS (SELECT FROM consent_manifest
+                    WHERE mode = 'replace' AND version_id = ANY(%(versions)s)),
+           EXISTS (SELECT FROM lineage_datasetversion v
+                     JOIN lineage_runfacet f ON f.run_id = v.run_id
+                    WHERE v.id = ANY(%(versions)s) AND f.name = %(facet)s
+                      AND f.value ? 'gateDecision'),
+           ARRAY (SELECT s.version_id FROM consent_erasurestep s
+                    JOIN consent_rightsrequest r ON r.id = s.request_id
+                   WHERE s.version_id IS NOT NULL AND r.subject_id = %(row)s
+                  UNION
+                  SELECT version_id FROM consent_erasurestep
+                   WHERE version_id IS NOT NULL AND others <> '{}'
+                     AND others @> ARRAY[%(row)s]::bigint[])
+"""

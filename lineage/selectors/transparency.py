@@ -13,7 +13,7 @@ from pyroaring import BitMap
 
 from governance.errors import NotFoundError
 from governance.models import Dataset
-from lineage.models import DatasetVersion, InboxEvent, ModelVersion, Provenance, RunInput, WayBack
+from lineage.models import DatasetVersion, InboxEvent, ModelVersion, Provenance, RunInput
 from lineage.selectors import ancestry, walk
 from lineage.selectors.identities import called, identities
 from lineage.selectors.instants import as_it_stood
@@ -67,11 +67,14 @@ def model_version(uuid: UUID) -> ModelVersion:
 
 def model_versions_holding(datasets: Collection[int]) -> BitMap:
     """Return the keys of the model versions that descend from any of these data sets."""
-    blocks = WayBack.objects.filter(dataset_id__in=list(datasets))
-    return BitMap.union(
-        BitMap(),
-        *(BitMap.deserialize(bytes(b)) for b in blocks.values_list("model_versions", flat=True)),
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT model_versions FROM lineage_wayback WHERE dataset_id = ANY(%s)",
+            [list(datasets)],
+        )
+        return BitMap.union(
+            BitMap(), *(BitMap.deserialize(bytes(block)) for (block,) in cursor.fetchall())
+        )
 
 
 def _holding(dataset: int) -> BitMap:
