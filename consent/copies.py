@@ -16,7 +16,7 @@ FIRST_COLUMNS: Final = 30
 LONGEST_SHOWN: Final = 200
 KEPT_OUT: Final = "kept_out"
 NOT_ALL: Final = "not_all_rows"
-WORKER_LOST: Final = "worker_lost"
+WORKERS_LOST: Final = "workers_lost"
 UNREADABLE: Final = "storage_unreadable"
 
 _WHY: Final[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ _WHY: Final[Mapping[str, str]] = {
     "storage_missing": "They are not where they should lie.",
     "identifier_missing": "People are told apart there by something that we do not know of you.",
     KEPT_OUT: "Whoever keeps them looks at each request before handing any out.",
-    WORKER_LOST: "Reading them broke off each time.",
+    WORKERS_LOST: "Reading them broke off each time.",
 }
 _OTHERWISE: Final = "What lies there is not as it was registered, so it could not be read."
 

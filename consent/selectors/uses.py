@@ -34,7 +34,7 @@ class Use:
     certainty: Certainty
     _held: frozenset[int] = field(repr=False)
     _stops: frozenset[int] = field(repr=False)
-    _read: int | None = field(repr=False, default=None)
+    _read: int | None = field(repr=False)  # what the model version read that holds the person
 
     @property
     def way(self) -> tuple[int, ...]:

@@ -68,7 +68,7 @@ def read(*, reading_id: int) -> bool:
     if due is None:
         return False
     if due.attempt > len(SCHEDULE) + 1:
-        return _ended(due, words.WORKER_LOST, "the worker was lost while it read")
+        return _ended(due, words.WORKERS_LOST, "the worker was lost while it read")
     try:
         key = key_of(due.request.subject)
         with leases.kept_alive(partial(_renew, due)):

@@ -45,7 +45,7 @@ def main() -> None:
          memberships.my_models_http),
         (gating.gate_filter, gating.gate_exclusions, streaming.gate_stream,
          streaming.withdrawal_in_force),
-        (erasing.erasure,),
+        (erasing.erasure, erasing.erasure_together),
     )  # fmt: skip
 
     wanted, known = {*sys.argv[1:]}, {each.__name__ for group in groups for each in group}
@@ -61,10 +61,9 @@ def main() -> None:
         with own_database() as environment:
             for measure in group:
                 with console.status(f"{measure.__name__} …"):
-                    measured = measure(scale=scale, environment=environment)
-                for row in (measured,) if isinstance(measured, Row) else measured:
-                    rows.append(row)
-                    console.print(f"{row.name}: {row.value:,.2f} {row.unit}, ratio {row.ratio:.2f}")
+                    row = measure(scale=scale, environment=environment)
+                rows.append(row)
+                console.print(f"{row.name}: {row.value:,.2f} {row.unit}, ratio {row.ratio:.2f}")
     console.print(table(rows))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")

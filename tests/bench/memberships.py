@@ -44,6 +44,11 @@ class Size:
     def memberships(self) -> int:
         return self.people * (self.datasets + 1) // 2
 
+    @property
+    def copied(self) -> int:
+        """How many people are in the plain table, each with a row for every model."""
+        return min(self.people, MOST_ROWS // MODELS)
+
 
 SIZES = {"small": Size(100_000, 10), "full": Size(10_000_000, 19)}
 
@@ -55,7 +60,7 @@ def manifest_load(*, scale: str, environment: dict[str, str]) -> Row:
     return Row(
         "manifest_load", float(np.median(rates[1:])), "memberships/s",
         "COPY of the same rows into an indexed table",
-        copied(min(size.people, MOST_ROWS // MODELS)), scale, "ratio 0.3",
+        copied(size.copied), scale, "ratio 0.3",
     )  # fmt: skip
 
 
@@ -178,7 +183,7 @@ def my_models_http(*, scale: str, environment: dict[str, str]) -> Row:
 
 def sample(scale: str) -> list[Subject]:
     """Return people from all over the lists."""
-    step = min(SIZES[scale].people, MOST_ROWS // MODELS) // ASKED
+    step = SIZES[scale].copied // ASKED
     first = Subject.objects.order_by("pk").values_list("pk", flat=True)[0]
     found = Subject.objects.filter(pk__in=[first + n * step for n in range(ASKED)])
     return list(found.order_by("pk"))

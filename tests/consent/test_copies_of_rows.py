@@ -376,7 +376,7 @@ def test_a_reading_whose_workers_die_each_time_is_given_up(shelf):
     )
     assert copying.read(reading_id=reading.pk) is True
     assert copied(request)
-    assert entry(unpacked(request))["code"] == "worker_lost"
+    assert entry(unpacked(request))["code"] == "workers_lost"
 
 
 def test_what_a_driver_says_of_a_row_is_neither_logged_nor_kept(shelf, monkeypatch, caplog):
