@@ -125,9 +125,8 @@ def _tell_completion(standings: Collection[requests.Standing]) -> None:
             new.append(each.request)
     mine = RightsRequest.objects.filter(pk__in=[each.pk for each in new])
     mine.update(completion_recorded_at=timezone.now())
-    webhooks.announce_each(
-        kind=WebhookKind.ERASURE_COMPLETED, facts=[{"request": str(each.uuid)} for each in new]
-    )
+    told = [({"request": str(each.uuid)}, "") for each in new]
+    webhooks.announce_each(kind=WebhookKind.ERASURE_COMPLETED, told=told)
     record_many(Told(each, "request.completed", {}) for each in new)
 
 

@@ -110,26 +110,20 @@ def announce(*, kind: WebhookKind, facts: Mapping[str, JSON], about: str = "") -
     sends one waits for us, so that what we did is in force when it arrives. Raises RuntimeError
     outside a transaction.
     """
-    wanted = _wanted(kind)
-    if not wanted or (about and _waits_for(wanted, kind, about)):
-        return
-    message = WebhookMessage.objects.create(kind=kind, about=about, payload=dict(facts))
-    _send_to(message, wanted, after=GATHERED_SECONDS if about else 0)
+    announce_each(kind=kind, told=[(facts, about)])
 
 
-def announce_each(*, kind: WebhookKind, facts: Collection[Mapping[str, JSON]]) -> None:
-    """Tell of many things of one kind as `announce` does, each by itself."""
-    wanted = _wanted(kind) if facts else []
-    for each in facts if wanted else ():
-        message = WebhookMessage.objects.create(kind=kind, payload=dict(each))
-        _send_to(message, wanted, after=0)
-
-
-def _wanted(kind: WebhookKind) -> list[WebhookEndpoint]:
-    """Return who wants this kind. Raises RuntimeError outside a transaction."""
+def announce_each(*, kind: WebhookKind, told: Collection[tuple[Mapping[str, JSON], str]]) -> None:
+    """Tell of many things of one kind as `announce` does, each with what it is about."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("it is announced in the transaction of what happened")
-    return list(WebhookEndpoint.objects.filter(disabled_at=None, kinds__contains=[kind.value]))
+    to = WebhookEndpoint.objects.filter(disabled_at=None, kinds__contains=[kind.value])
+    wanted = list(to) if told else []
+    for facts, about in told if wanted else ():
+        if about and _waits_for(wanted, kind, about):
+            continue
+        message = WebhookMessage.objects.create(kind=kind, about=about, payload=dict(facts))
+        _send_to(message, wanted, after=GATHERED_SECONDS if about else 0)
 
 
 @transaction.atomic
