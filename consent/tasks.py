@@ -3,10 +3,13 @@
 import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from celery import shared_task
+from django.db.models import Manager
 
 from consent.journal import JournalDamagedError, JournalUnavailableError
+from consent.models import RightsRequest
 from consent.selectors import requests
 from consent.services import (
     assessing,
@@ -28,6 +31,7 @@ from consent.services import (
     standings,
 )
 from governance.errors import ColophonError
+from governance.models import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +57,11 @@ class Complaint:
 _complaint = Complaint()
 
 
+def _is_there(rows: "Manager[Any]", key: int) -> bool:
+    """Say whether there is what a message is about: after a restore the broker knows of more."""
+    return rows.filter(pk=key).exists()
+
+
 @shared_task(name="consent.reopen")
 def reopen(tombstone_id: int) -> bool:
     """Open the erasure of somebody whose data came back, if nothing sees to that yet."""
@@ -72,6 +81,8 @@ def carry_out(dataset_id: int) -> int:
 
     Some storages take one step at a time; each must not cost a message.
     """
+    if not _is_there(Dataset.objects, dataset_id):
+        return 0
     ends, done = time.monotonic() + SECONDS_A_MESSAGE, 0
     while time.monotonic() < ends:
         step = erasing.carry_out(dataset_id=dataset_id)
@@ -99,6 +110,8 @@ def follow(request_id: int) -> int:
 
     Where the journal of erasures cannot be written nobody is forgotten; the sweeper sends again.
     """
+    if not _is_there(RightsRequest.objects, request_id):
+        return 0
     try:
         forgetting.forget(request_id=request_id)
     except (JournalUnavailableError, JournalDamagedError) as error:
@@ -128,7 +141,7 @@ def let_go() -> int:
 @shared_task(name="consent.remind")
 def remind(request_id: int) -> bool:
     """Remind of a request whose time is running out, if that was not done."""
-    return clock.remind(request_id=request_id)
+    return _is_there(RightsRequest.objects, request_id) and clock.remind(request_id=request_id)
 
 
 @shared_task(name="consent.send_letter")

@@ -184,9 +184,6 @@ _ADVICE: Final = {
         "See the workers' log and memory, and mend or replace the file or table that they died on. "
         "Then retry: everybody of whom the data set was given up goes with it.",
     ),
-    "worker_lost": Advice(
-        "Workers were lost while they looked.", "See their logs, and look again."
-    ),
 }
 _OTHERWISE = Advice("Something there is not as it was registered.", "See the reason.")
 
@@ -198,9 +195,10 @@ _STEP: Final = {
 _OUTCOME: Final = {
     ErasureStep.Outcome.ERASED: "erased, and read back",
     ErasureStep.Outcome.NOT_FOUND: "looked for, and not there",
-    ErasureStep.Outcome.BY_HAND: "erased by hand",
+    ErasureStep.Outcome.BY_HAND: "erased by hand, on a person's word; not read back",
     ErasureStep.Outcome.EXEMPT: "kept under an exemption",
 }
+_NOT_FOUND_BY_HAND = "looked for by hand and not there, on a person's word; not read back"
 
 
 def advice(code: str) -> Advice:
@@ -210,6 +208,8 @@ def advice(code: str) -> Advice:
 
 def step(found: ErasureStep) -> str:
     """Say where a step stands."""
+    if found.outcome == ErasureStep.Outcome.NOT_FOUND and not found.read_back:
+        return _NOT_FOUND_BY_HAND
     if found.outcome:
         return _OUTCOME[ErasureStep.Outcome(found.outcome)]
     if found.released_at is None:

@@ -14,7 +14,8 @@ from consent.selectors import requests
 from consent.services import certificates, planning
 from consent.services.forgetting import forget
 from consent.services.remediation import observe
-from consent.services.requests import open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import settle_step
 from deploy import programs
 from governance.selectors import signing as published
 from governance.services import ledger, signing
@@ -39,7 +40,7 @@ def files(tmp_path) -> tuple[Path, Path]:
     ErasureStep.objects.update(state="blocked", code="no_storage")
     settle_step(
         step=ErasureStep.objects.get(), outcome=ErasureStep.Outcome.BY_HAND, code="shredded",
-        reason="the paper was shredded",
+        reason="the paper was shredded", evidence="seen by two",
     )  # fmt: skip
     forget(request_id=request.pk)
     observe(request_id=request.pk)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from consent.models import ConsentDecision, ErasureStep, RightsRequest, Subject
 from consent.selectors import requests
 from consent.services import planning
-from consent.services.requests import settle_step
+from consent.services.settling import settle_step
 from governance.services import ledger
 from tests.factories.portal import (
     ANN,

@@ -9,7 +9,8 @@ from consent.models import RightsRequest, Subject
 from consent.selectors import remedies as selectors
 from consent.selectors.subjects import by_identifier
 from consent.services import forgetting, planning, remediation, remedies
-from consent.services.requests import open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import settle_step
 from governance.models import ApiClient
 from tests.factories.training import ANN, BOB, loans_of, study
 
@@ -58,7 +59,7 @@ def by_hand(request: RightsRequest) -> None:
     """Settle every step by hand, as an operator does, and look again."""
     for step in request.steps.exclude(state="done"):
         request.steps.filter(pk=step.pk).update(state="blocked", code="no_storage")
-        settle_step(step=step, outcome="by_hand", code="done", reason="deleted")
+        settle_step(step=step, outcome="by_hand", code="done", reason="deleted", evidence="seen")
     forgetting.forget(request_id=request.pk)
     look(request)
 
