@@ -194,7 +194,7 @@ BLOCKED_OTHERWISE = "Something there is not as it was registered. Its owner has 
 REMEDIATION_OUTCOME = {
     Remediation.Outcome.RETRAINED: "Made good: a later version was trained without your data.",
     Remediation.Outcome.UNLEARNED: "Made good: your data was taken out by a certified method, and "
-    "that was tested; two people stand for it.",
+    "that was tested; somebody else stands for it besides whoever did it.",
     Remediation.Outcome.RETIRED: "Made good: this version is not in use any more.",
     Remediation.Outcome.EXEMPT: "Left as it is, because of an exemption.",
 }
