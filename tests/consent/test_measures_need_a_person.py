@@ -69,7 +69,7 @@ def test_the_desk_counts_lists_and_shows_what_waits_for_a_person(request_, olga)
         "by eva with a key", "Method gradient ascent", "Parameters, steps 100",
         "Parameters, rate 1e-05", f"Forget set sha256 {DIGEST}", "Test, before 0.9",
         "Test, after 0.51", f"SHA-256 of what it shows: {measure.digest()}",
-        "Unlearn_certified waits for a second person",
+        "The model Not made good yet",
     ):  # fmt: skip
         assert words in page
     assert f'href="{at(measure)}"' in olga.get("/desk/models").content.decode()
