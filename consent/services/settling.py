@@ -142,4 +142,4 @@ def _is_named(step: ErasureStep, people: BitMap) -> bool:
     if stands_in(step.request.subject):
         back = Reappearance.objects.filter(request=step.request, dataset=step.dataset_id)
         return back.filter(ended_at=None).exists()
-    return step.dataset_id in membership.places_of(people).now
+    return step.dataset_id in membership.places_of(list(people)).now
