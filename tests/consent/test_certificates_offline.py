@@ -42,8 +42,8 @@ def files(tmp_path) -> tuple[Path, Path]:
         step=ErasureStep.objects.get(), outcome=ErasureStep.Outcome.BY_HAND, code="shredded",
         reason="the paper was shredded", evidence="seen by two",
     )  # fmt: skip
-    forget(request_id=request.pk)
-    observe(request_id=request.pk)
+    forget(request.pk)
+    observe(request.pk)
     while ledger.sequence():
         pass
     request.refresh_from_db()
