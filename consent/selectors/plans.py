@@ -137,6 +137,22 @@ def drawn_of(subjects: Collection[Subject], *, at: datetime) -> Iterator[Plan]:
         )
 
 
+def drawn_late(subject: Subject, datasets: Collection[int], *, at: datetime) -> Plan:
+    """Draw what an erasure that has begun has to do in data sets that were written meanwhile.
+
+    Whatever of them came, by any way, from what holds the person or did.
+    """
+    held = uses.traced(subject)
+    sight = _Sight.of(uses.datasets_ever_holding(subject), above=False)
+    others = sight.below.depth.keys() - held.datasets
+    before = others - uses.datasets_carrying(subject, others & set(datasets))
+    without = _proven_without(subject, held.datasets, sight)
+    steps = _Found(sight, held.datasets, without, before).steps()
+    categories = {each for step in steps for each in step.dataset.categories}
+    review = judging.review(categories=categories, at=at) if steps else Review()
+    return Plan(steps, [], held.models, review, sight.truncated)
+
+
 @dataclass(frozen=True, slots=True)
 class _Sight:
     """What is in sight of some data sets, whoever is in them; keys are data sets'.

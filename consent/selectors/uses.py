@@ -2,9 +2,10 @@
 
 A way from a model version up to a version that holds the person counts, unless it passes a
 version that is known not to hold them: one whose manifest leaves them out, one that an erasure
-has read back, or one written by a run that left them out on the gate's word, if that was about
-this very run. A person in several rows is followed row by row: an erasure and the gate's word are
-about the rows that were looked for, a complete manifest about the person.
+has read back or a person's word stands for, or one written by a run that left them out on the
+gate's word, if that was about this very run. A list that names them in such a version is surer. A
+person in several rows is followed row by row: an erasure and the gate's word are about the rows
+that were looked for, a complete manifest about the person.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -127,8 +128,8 @@ def datasets_carrying(subject: Subject, datasets: Collection[int]) -> set[int]:
 
 
 def _carries(version: int, row: int, rows: Collection[int], above: Collection[int]) -> bool:
-    stops = _stops(row, rows, BitMap(above))
-    return walk.path(version, membership.versions_of([row]) - stops, stops=stops) is not None
+    held = membership.versions_of([row])
+    return walk.path(version, held, stops=_stops(row, rows, BitMap(above)) - held) is not None
 
 
 def _together(found: list[Use]) -> list[Use]:
@@ -170,9 +171,8 @@ def _uses(
     if not above:
         return []
     own = BitMap(each.version_id for each in above)
-    stops = frozenset(_stops(row, rows, BitMap.union(own, *above.values())))
-    barred = BitMap(stops)
-    targets = frozenset(held - barred)
+    stops = frozenset(_stops(row, rows, BitMap.union(own, *above.values())) - set(holding))
+    targets, barred = frozenset(held), BitMap(stops)
     uses = []
     for each, versions in above.items():
         if each.version_id in stops:

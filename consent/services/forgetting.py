@@ -32,13 +32,16 @@ def forget(*request_ids: int) -> int:
     # Locked first and looked at then: steps may be added by whoever had the lock before us.
     mine = RightsRequest.objects.filter(pk__in=[each.pk for each in early]).order_by("pk")
     locked = mine.select_for_update(skip_locked=True).values_list("pk", flat=True)
-    due = [each for each in _due(list(locked)) if not reappearances.has_more_to_erase(each)]
+    due = _due(list(locked))
+    more = reappearances.with_more_to_erase(due)
+    due = [each for each in due if each not in more]
     notifying.open_for(*due)
     due = _told(due)
     if not due:
         return 0
     by_person = {each.subject: each for each in due}
     forgotten = subjects.forget_together(by_person)
+    reappearances.listed_again(forgotten)
     journal.keep((each.uuid, forgotten[person.pk]) for person, each in by_person.items())
     reappearances.let_go(by_person)
     RightsRequest.objects.filter(pk__in=[each.pk for each in due]).update(

@@ -1,7 +1,7 @@
 """Plan erasures: every data set that holds a person or may, and every model."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -52,12 +52,17 @@ def plan(*request_ids: int) -> int:
     return len(planned)
 
 
-def extend(*, request: RightsRequest) -> int:
+def extend(*, request: RightsRequest, late: Collection[int] | None = None) -> int:
     """Plan again where data sets have come into sight that have no step; return how many have now.
 
-    It is part of the caller's transaction, which holds the request.
+    ``late`` are the only ones to look at, where the erasure has begun and the person is known no
+    more to be in what they were derived of. It is part of the caller's transaction, which holds
+    the request.
     """
-    drawn = plans.drawn(request.subject, at=timezone.now())
+    if late is None:
+        drawn = plans.drawn(request.subject, at=timezone.now())
+    else:
+        drawn = plans.drawn_late(request.subject, late, at=timezone.now())
     known = set(request.steps.values_list("dataset_id", flat=True))
     if all(each.dataset.pk in known for each in drawn.steps):
         return 0
