@@ -13,7 +13,7 @@ from consent import copies as words
 from consent.models import Subject
 from consent.selectors import plans
 from consent.selectors.places import obstacle
-from consent.selectors.plans import Plan, PlannedStep
+from consent.selectors.plans import Left, Plan, PlannedStep
 from governance.models import Dataset
 from lineage.selectors.inputs import inputs
 from lineage.selectors.transparency import Certainty
@@ -71,15 +71,15 @@ def derived_of(subject: Subject) -> Derivations:
 
 def _made(told: Collection[tuple[PlannedStep, str]], plan: Plan) -> list[Derived]:
     # What is left alone is on the way as well: a model, or what a list says is without them now.
-    found = [*plan.steps, *plan.left]
+    found: list[PlannedStep | Left] = [*plan.steps, *plan.left]
     seen = {each.dataset.pk: each.dataset for each in found if each.certainty in _MADE_OF_THEM}
     holding = {each.dataset.pk for each in plan.steps if each.certainty is Certainty.PROVEN}
     above = inputs([each.dataset.pk for each, _ in told], among=seen)
 
     def sources(pk: int) -> list[Dataset]:
-        found = [seen[each] for each in above[pk]]
-        found.sort(key=lambda each: (each.pk not in holding, each.namespace, each.name))
-        return found[: words.MOST_SOURCES]
+        mine = [seen[each] for each in above[pk]]
+        mine.sort(key=lambda each: (each.pk not in holding, each.namespace, each.name))
+        return mine[: words.MOST_SOURCES]
 
     return [Derived(each.dataset, sources(each.dataset.pk), code) for each, code in told]
 
