@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
@@ -28,6 +28,7 @@ from governance.services.registry import register_dataset, register_storage
 from tests.factories.consent import registered, take
 from tests.factories.desk import colleague, read
 from tests.factories.portal import ANN, text_of
+from tests.factories.processes import killed
 from tests.factories.rights import ask, copied, told
 
 pytestmark = pytest.mark.django_db
@@ -92,19 +93,6 @@ def page(request: RightsRequest) -> str:
     return text_of(Client().get(f"/requests/{request.uuid}").content)
 
 
-def killed(request_id: int) -> bool:
-    """Prepare a copy in a process of its own; say whether it was killed."""
-    connections.close_all()
-    child = os.fork()
-    if child == 0:
-        connection.connect()
-        packages.prepare(request_id=request_id)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
 @pytest.mark.django_db(transaction=True)
 def test_what_kills_each_process_that_puts_it_together_is_given_up_and_made_on_a_press(
     waiting, settings, monkeypatch
@@ -115,7 +103,7 @@ def test_what_kills_each_process_that_puts_it_together_is_given_up_and_made_on_a
         patched.setattr(packages, "_archive", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         for _ in range(MOST_DEATHS + 3):
             for pk in access.to_prepare().values_list("pk", flat=True):
-                deaths += killed(pk)
+                deaths += killed(lambda pk=pk: packages.prepare(request_id=pk))
     assert deaths == MOST_DEATHS
     found = row(waiting)
     assert (found["failures"], found["attempt"], found["code"]) == (6, 6, "workers_lost")
