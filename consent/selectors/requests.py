@@ -1,5 +1,7 @@
 """Where rights requests stand. The state is read off the facts; nothing sets it."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -15,7 +17,9 @@ from consent import deadlines
 from consent.deadlines import Law, Pause
 from consent.models import (
     AccessPackage,
+    ErasurePlan,
     ErasureStep,
+    Remediation,
     RequestKind,
     Restriction,
     RightsRequest,
@@ -223,11 +227,32 @@ def erasure(uuid: UUID) -> Standing:
 
 def standing_of(request: RightsRequest) -> Standing:
     """Return where a request stands."""
-    steps = request.steps.select_related("dataset__storage", "version").order_by("position", "pk")
-    remediations = remedies.standings(request.remediations.order_by("pk"))
-    cut = request.plans.filter(rejection=None, content__truncated=True).exists()
-    notices = recipients.of_request(request)
-    return Standing(request, list(steps), remediations, plan_cut=cut, notices=notices)
+    return standings_of([request])[0]
+
+
+def standings_of(requests: Sequence[RightsRequest]) -> list[Standing]:
+    """Return where each of some requests stands."""
+    if not requests:
+        return []
+    steps, models, told = defaultdict(list), defaultdict(list), defaultdict(list)
+    parts = ErasureStep.objects.filter(request__in=requests).order_by("position", "pk")
+    for step in parts.select_related("dataset__storage", "version"):
+        steps[step.request_id].append(step)
+    made = Remediation.objects.filter(request__in=requests).order_by("pk")
+    for remedied in remedies.standings(made):
+        models[remedied.remediation.request_id].append(remedied)
+    cut = ErasurePlan.objects.filter(
+        request__in=requests, rejection=None, content__truncated=True
+    ).values_list("request_id", flat=True)
+    for notice in recipients.of_requests(requests):
+        told[notice.notice.request_id].append(notice)
+    cuts = set(cut)
+    return [
+        Standing(
+            each, steps[each.pk], models[each.pk], plan_cut=each.pk in cuts, notices=told[each.pk]
+        )
+        for each in requests
+    ]
 
 
 def under_way() -> "QuerySet[RightsRequest]":

@@ -117,7 +117,7 @@ def _replace(plan: ErasurePlan, *, by: str, reason: str) -> ErasurePlan:
     record(request, "erasure.plan_rejected", {"plan": str(plan.uuid), "by": by})
     ErasureStep.objects.filter(request=request, released_at=None).delete()
     RightsRequest.objects.filter(pk=request.pk).update(planned_at=None)
-    plan_anew(request_id=request.pk)
+    plan_anew(request.pk)
     made = planned.current(request)
     assert made is not None
     return made

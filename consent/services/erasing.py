@@ -21,7 +21,7 @@ from consent.connectors.base import Connector, ConnectorError, Erased, Place
 from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureBatch, ErasureStep
 from consent.selectors.identifier_keys import digests_at, moved_up
-from consent.selectors.persons import several
+from consent.selectors.persons import rows_of_each
 from consent.selectors.subjects import looked_for
 from consent.services import reappearances, stays
 from consent.services.claims import Batch, claim, kept_alive, put_off, remember_located
@@ -116,7 +116,8 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         step=str(steps[0].uuid) if len(steps) == 1 else "",
         unknown=all(each.certainty == Certainty.UNKNOWN for each in steps),
     )
-    rows = rows_of_each({each.pk: each.request.subject_id for each in steps})
+    people = rows_of_each(each.request.subject_id for each in steps)
+    rows = {each.pk: people[each.request.subject_id] for each in steps}
     wanted, unknown = people_of(rows, dataset.subject_scheme)
     if unknown and place.kind != Storage.Kind.MANUAL:
         error = IdentifierMissingError(
@@ -137,13 +138,6 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         reason = "rows are still there after erasing: it is tried again"
         put_off(batch.only(remaining), RowsRemainError.code, reason, retryable=True)
     return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased, rows)
-
-
-def rows_of_each(subjects: Mapping[int, int]) -> dict[int, BitMap]:
-    """Return, by step, all rows of the person that each step is about, the given one among them."""
-    people = several(set(subjects.values()))
-    of = {row: person for person in people for row in person}
-    return {step: of.get(subject, BitMap([subject])) for step, subject in subjects.items()}
 
 
 def people_of(rows: Mapping[int, BitMap], scheme: str) -> tuple[Wanted, set[int]]:

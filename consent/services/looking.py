@@ -15,6 +15,7 @@ from consent.connectors import connector_for
 from consent.connectors.base import ConnectorError, Located, Place
 from consent.models import DryRun, ErasurePlan, RightsRequest
 from consent.selectors import planned
+from consent.selectors.persons import rows_of_each
 from consent.services import leases
 from consent.services.approving import waiting_plan
 from consent.services.erasing import (
@@ -22,7 +23,6 @@ from consent.services.erasing import (
     Reading,
     people_of,
     read,
-    rows_of_each,
 )
 from consent.services.places import place_of
 from consent.services.requests import record
@@ -78,7 +78,7 @@ def reading_of(dataset: Dataset, place: Place, subject_id: int) -> Reading:
     The count stands under the given key. Raises `IdentifierMissingError` and what connectors do.
     """
     scheme = dataset.subject_scheme
-    wanted, nameless = people_of(rows_of_each({subject_id: subject_id}), scheme)
+    wanted, nameless = people_of(rows_of_each([subject_id]), scheme)
     if nameless and place.subject_column:
         raise IdentifierMissingError(
             f"the person is not known by {scheme}: nothing can be looked for"

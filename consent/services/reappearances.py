@@ -70,11 +70,11 @@ def has_more_to_erase(request: RightsRequest) -> bool:
     return stands_in(request.subject) and planning.extend(request=request) > 0
 
 
-def let_go(subject: Subject) -> None:
-    """Let nothing lead from a tombstone to the person any more: there is nothing left to erase."""
-    mine = Reappearance.objects.filter(request__subject=subject)
-    mine.update(ended_at=Coalesce("ended_at", Now()), request=None, looked_for_at=None)
-    Revival.objects.filter(subject=subject).delete()
+def let_go(people: Collection[Subject]) -> None:
+    """Let nothing lead from a tombstone to people any more: there is nothing left to erase."""
+    theirs = Reappearance.objects.filter(request__subject__in=people)
+    theirs.update(ended_at=Coalesce("ended_at", Now()), request=None, looked_for_at=None)
+    Revival.objects.filter(subject__in=people).delete()
 
 
 def revive(subject: Subject, tombstones: Collection[Tombstone]) -> None:

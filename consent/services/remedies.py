@@ -144,8 +144,6 @@ def follow(request: RightsRequest) -> int:
 
     It belongs into the caller's transaction, which holds the request.
     """
-    if not request.remediations.exists():
-        return 0
     for each in remedies.in_force().filter(remediation__request=request, kind__in=EXEMPT):
         _look_again(each)
     waiting = remedies.to_tell().filter(request=request)

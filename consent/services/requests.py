@@ -36,6 +36,7 @@ from consent.services.telling import (
     record,
     record_many,
 )
+from governance.constraints import broken_by
 from governance.errors import ColophonError
 from governance.models import LegalBasis, Purpose
 from governance.strictjson import JSON
@@ -136,8 +137,7 @@ def open_request(
             with transaction.atomic():
                 return _opened(asked)
         except IntegrityError as error:
-            broken = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
-            if broken not in _RACES or attempt == _ATTEMPTS - 1:
+            if broken_by(error) not in _RACES or attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
 
@@ -316,17 +316,17 @@ def _take_back(
     request: RightsRequest, every: Iterable[Purpose], source: DecisionSource, reason: str = ""
 ) -> None:
     withdrawn = request.kind == RequestKind.ERASURE
+    said = []
     for purpose in every:
-        by_consent = purpose.legal_basis == LegalBasis.CONSENT
-        decisions.record(
-            subject=request.subject,
-            purpose=purpose,
-            kind=DecisionKind.WITHDRAWN if withdrawn and by_consent else DecisionKind.OBJECTED,
-            decided_at=request.received_at,
-            source=source,
-            reason=reason,
-            key=_key_for(request, purpose),
-        )
+        taken = withdrawn and purpose.legal_basis == LegalBasis.CONSENT
+        kind = DecisionKind.WITHDRAWN if taken else DecisionKind.OBJECTED
+        said.append(
+            decisions.Said(
+                purpose=purpose, kind=kind, decided_at=request.received_at, source=source,
+                reason=reason, key=_key_for(request, purpose),
+            )
+        )  # fmt: skip
+    decisions.record_each(subject=request.subject, said=said)
 
 
 def _key_for(request: RightsRequest, purpose: Purpose) -> UUID:

@@ -110,13 +110,20 @@ def announce(*, kind: WebhookKind, facts: Mapping[str, JSON], about: str = "") -
     sends one waits for us, so that what we did is in force when it arrives. Raises RuntimeError
     outside a transaction.
     """
+    announce_each(kind=kind, told=[(facts, about)])
+
+
+def announce_each(*, kind: WebhookKind, told: Collection[tuple[Mapping[str, JSON], str]]) -> None:
+    """Tell of many things of one kind as `announce` does, each with what it is about."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("it is announced in the transaction of what happened")
-    wanted = list(WebhookEndpoint.objects.filter(disabled_at=None, kinds__contains=[kind.value]))
-    if not wanted or (about and _waits_for(wanted, kind, about)):
-        return
-    message = WebhookMessage.objects.create(kind=kind, about=about, payload=dict(facts))
-    _send_to(message, wanted, after=GATHERED_SECONDS if about else 0)
+    to = WebhookEndpoint.objects.filter(disabled_at=None, kinds__contains=[kind.value])
+    wanted = list(to) if told else []
+    for facts, about in told if wanted else ():
+        if about and _waits_for(wanted, kind, about):
+            continue
+        message = WebhookMessage.objects.create(kind=kind, about=about, payload=dict(facts))
+        _send_to(message, wanted, after=GATHERED_SECONDS if about else 0)
 
 
 @transaction.atomic

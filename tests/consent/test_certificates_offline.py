@@ -35,7 +35,7 @@ def files(tmp_path) -> tuple[Path, Path]:
     ).thing
     take(loans, [ANN], mode="replace", scheme="email")
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     ErasureStep.objects.update(state="blocked", code="no_storage")
     settle_step(
         step=ErasureStep.objects.get(), outcome=ErasureStep.Outcome.BY_HAND, code="shredded",

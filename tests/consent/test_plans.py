@@ -120,7 +120,7 @@ def test_a_data_set_with_two_names_is_one_step_under_the_name_that_leads_somewhe
 def test_an_unknown_is_a_step_that_stays_open_until_somebody_answers_for_it(lake):
     request = made.asked()
     made.worked(erasing.carry_out)
-    forgetting.forget(request_id=request.pk)
+    forgetting.forget(request.pk)
     standing = requests.standing(request.uuid)
     assert "data set test survey: unknown_upstream" in standing.outstanding
     assert standing.state is RequestState.ERASING
@@ -129,7 +129,7 @@ def test_an_unknown_is_a_step_that_stays_open_until_somebody_answers_for_it(lake
     assert standing.request.forgotten_at is None
     for step in request.steps.filter(state="blocked"):
         settle_step(step=step, outcome="by_hand", code="looked", reason="nobody of ours")
-    assert forgetting.forget(request_id=request.pk) is True
+    assert forgetting.forget(request.pk) == 1
 
 
 def test_an_unknown_whose_complete_list_leaves_the_person_out_is_left_alone(lake):
@@ -189,7 +189,7 @@ def test_nothing_is_touched_while_a_plan_waits(lake):
     made.worked(erasing.carry_out)
     for step in request.steps.all():
         assert erasing.carry_out(dataset_id=step.dataset_id) == 0
-    assert forgetting.forget(request_id=request.pk) is False
+    assert forgetting.forget(request.pk) == 0
     assert set(request.steps.values_list("attempt", flat=True)) == {0}
     assert (lake.rows(), lake.features_rows()) == (
         [made.ANN, made.ANN, made.BOB], [made.ANN, made.BOB],
@@ -312,7 +312,7 @@ def test_a_plan_that_nobody_has_to_approve_is_not_looked_at(lake):
 
 def test_a_plan_is_written_once(lake):
     request = made.asked()
-    assert planning.plan(request_id=request.pk) is False
+    assert planning.plan(request.pk) == 0
     assert ErasurePlan.objects.count() == 1
 
 

@@ -260,7 +260,7 @@ def test_the_certificate_says_in_words_what_the_one_for_machines_says(asked):
 
 
 def test_a_record_without_a_number_is_said_to_wait_for_it(asked):
-    planning.plan(request_id=asked.pk)
+    planning.plan(asked.pk)
     assert "waits for its number" in read(asked, "/certificate")
     while ledger.sequence():
         pass

@@ -110,7 +110,7 @@ def test_while_it_is_erased_the_person_is_left_out_and_said_to_be_erased(clinic,
     clinic.comes_back()
     for do in (
         lambda: reappearances.reopen(tombstone_id=Tombstone.objects.get().pk),
-        lambda: planning.plan(request_id=again().pk),
+        lambda: planning.plan(again().pk),
         lambda: erasing.carry_out(dataset_id=clinic.raw.pk),
     ):
         do()
@@ -143,7 +143,7 @@ def test_who_comes_back_by_a_derived_write_alone_is_erased_from_there(clinic, er
 def test_what_is_derived_while_it_is_erased_is_added_before_the_person_is_forgotten(clinic, erased):
     clinic.comes_back()
     reappearances.reopen(tombstone_id=Tombstone.objects.get().pk)
-    planning.plan(request_id=again().pk)
+    planning.plan(again().pk)
     assert list(again().steps.values_list("dataset__name", flat=True)) == ["raw"]
     clinic.write_lake(PEOPLE)
     clinic.runs("features", reads=["raw"], writes=["features"])
@@ -196,7 +196,7 @@ def test_one_person_in_three_data_sets_is_one_request_and_a_fourth_joins_it(clin
     stone = Tombstone.objects.get().pk
     assert reappearances.reopen(tombstone_id=stone) == again()
     assert reappearances.reopen(tombstone_id=stone) is None
-    planning.plan(request_id=again().pk)
+    planning.plan(again().pk)
     clinic.hand_in(others[2], PEOPLE)
     assert reappearances.reopen(tombstone_id=stone) == again()
     settle()

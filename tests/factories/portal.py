@@ -171,12 +171,12 @@ def _policy() -> PolicyVersion:
 
 def carried_out(request: RightsRequest) -> None:
     """Do what the worker does for an erasure, and number the ledger."""
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     for _ in range(5):
         for pk in requests.datasets_to_erase_from():
             erasing.carry_out(dataset_id=pk)
-    forgetting.forget(request_id=request.pk)
-    remediation.observe(request_id=request.pk)
+    forgetting.forget(request.pk)
+    remediation.observe(request.pk)
     while ledger.sequence():
         pass
 

@@ -49,7 +49,7 @@ def ann() -> Subject:
 def asked(person: Subject | None = None) -> RightsRequest:
     """Let somebody ask for their erasure, and plan it."""
     request = open_erasure(subject=person or ann(), key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     request.refresh_from_db()
     return request
 
@@ -59,13 +59,13 @@ def by_hand(request: RightsRequest) -> None:
     for step in request.steps.exclude(state="done"):
         request.steps.filter(pk=step.pk).update(state="blocked", code="no_storage")
         settle_step(step=step, outcome="by_hand", code="done", reason="deleted")
-    forgetting.forget(request_id=request.pk)
+    forgetting.forget(request.pk)
     look(request)
 
 
 def look(request: RightsRequest) -> int:
     """Look at the models again, as the worker does."""
-    return remediation.observe(request_id=request.pk)
+    return remediation.observe(request.pk)
 
 
 def standing(request: RightsRequest, name: str = "model") -> selectors.Remedied:

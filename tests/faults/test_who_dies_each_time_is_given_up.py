@@ -50,7 +50,7 @@ def held(folder: Path) -> tuple[Dataset, Dataset]:
 def leaves(person: str) -> list[ErasureStep]:
     """Open and plan the erasure; return the steps on the file and on the table."""
     request = open_erasure(subject=registered(("email", person)), key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     return [request.steps.get(dataset__name=name) for name in ("loans", "cards")]
 
 
