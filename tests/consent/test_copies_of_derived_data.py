@@ -125,7 +125,7 @@ def test_one_where_no_row_is_found_is_said_to_be_looked_into_and_nothing_more(la
     assert told(files)["features"]["rows"] == {"count": 0, "in_file": 0}
     assert (
         "May hold my data: it was made from patients. Kept in shelf My rows were looked for here, "
-        "and none was found. Nobody has said who is in it, so more than that is not known."
+        "and none was found. No complete list says who is in it, so more than that is not known."
     ) in section(files)
     assert FEATURES not in files
 
