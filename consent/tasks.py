@@ -4,10 +4,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from celery import shared_task
+from django.db.models import Manager
 
 from consent.journal import JournalDamagedError, JournalUnavailableError
+from consent.models import RightsRequest
 from consent.selectors import requests
 from consent.services import (
     assessing,
@@ -29,6 +32,7 @@ from consent.services import (
     standings,
 )
 from governance.errors import ColophonError
+from governance.models import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +56,11 @@ class Complaint:
 
 
 _complaint = Complaint()
+
+
+def _is_there(rows: "Manager[Any]", key: int) -> bool:
+    """Say whether there is what a message is about: after a restore the broker knows of more."""
+    return rows.filter(pk=key).exists()
 
 
 def _together(work: Callable[..., int], ids: Sequence[int]) -> int:
@@ -97,6 +106,8 @@ def carry_out(dataset_id: int) -> int:
 
     Some storages take one step at a time; each must not cost a message.
     """
+    if not _is_there(Dataset.objects, dataset_id):
+        return 0
     ends, done = time.monotonic() + SECONDS_A_MESSAGE, 0
     while time.monotonic() < ends:
         step = erasing.carry_out(dataset_id=dataset_id)
@@ -153,7 +164,7 @@ def let_go() -> int:
 @shared_task(name="consent.remind")
 def remind(request_id: int) -> bool:
     """Remind of a request whose time is running out, if that was not done."""
-    return clock.remind(request_id=request_id)
+    return _is_there(RightsRequest.objects, request_id) and clock.remind(request_id=request_id)
 
 
 @shared_task(name="consent.send_letter")

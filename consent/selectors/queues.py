@@ -99,6 +99,8 @@ def queues() -> list[Queue]:
         _queue("reappearances", "open", reappearances_open(), "manifest__received_at"),
         *(_queue("scans", each, scans_in(each), _SINCE[each]) for each in ScanQueue),
         _queue("remediations", "open", remedies.open_now(), "opened_at"),
+        _queue("measures", "unapproved", remedies.to_approve(), "taken_at",
+               due="remediation__request__due_at"),
         _queue("violations", "open", assessments.violations(open_only=True), "opened_at"),
         *(_queue("recipients", each, notices_in(each), "opened_at") for each in NoticeQueue),
         *(_queue("webhooks", each, _DELIVERIES[each](), "message__created_at")

@@ -110,6 +110,8 @@ def record_each(*, subject: Subject, said: Sequence[Said]) -> list[Recorded]:
     All of it is recorded, or nothing. Raises `SubjectErasedError`, `SubjectUnregisteredError` and
     the errors of this module.
     """
+    if not said:
+        return []
     if any(DecisionSource(each.source).needs_reason and not each.reason.strip() for each in said):
         raise ReasonMissingError("say by which right this is said for the person, or why")
     sealing = key_of(subject)

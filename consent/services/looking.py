@@ -18,6 +18,7 @@ from consent.selectors import planned
 from consent.selectors.persons import rows_of_each
 from consent.services import leases
 from consent.services.approving import waiting_plan
+from consent.services.claims import WORKERS_LOST
 from consent.services.erasing import (
     IdentifierMissingError,
     Reading,
@@ -30,7 +31,7 @@ from governance.models import Dataset
 from lineage.selectors.transparency import Certainty
 
 MOST_ATTEMPTS = 3
-WORKER_LOST = "worker_lost"
+_WORKERS_LOST = "whoever looked died each time: see the workers' log and memory"
 
 
 @transaction.atomic
@@ -56,7 +57,7 @@ def look(*, dry_run_id: int) -> bool:
         return False
     due = DryRun.objects.select_related("dataset__storage", "plan__request").get(pk=dry_run_id)
     if due.attempt > MOST_ATTEMPTS:
-        return _finish(due, token, code=WORKER_LOST, reason="the worker was lost while it looked")
+        return _finish(due, token, code=WORKERS_LOST, reason=_WORKERS_LOST)
     try:
         with leases.kept_alive(partial(_renew, due.pk, token)):
             found = _located(due)

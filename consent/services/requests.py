@@ -1,4 +1,4 @@
-"""Open rights requests, answer them, and settle what only a person can settle."""
+"""Open rights requests and answer them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,6 @@ from django.utils import timezone
 from consent.deadlines import Law
 from consent.models import (
     AT_ONCE,
-    ErasureStep,
     RequestKind,
     RequestSource,
     RightsRequest,
@@ -51,7 +50,6 @@ __all__ = [
     "open_request",
     "record",
     "record_many",
-    "settle_step",
     "take_back_every_permission",
 ]
 
@@ -62,13 +60,6 @@ _RACES = {
     "consent_restriction_one_in_force",
 }
 _ATTEMPTS = 5
-
-
-class StepSettledError(ColophonError):
-    """The step has its outcome, or is being worked on."""
-
-    code: ClassVar[str] = "step_not_open"
-    status: ClassVar[int] = 409
 
 
 class DetailsMissingError(ColophonError):
@@ -207,38 +198,6 @@ def answer(*, request: RightsRequest, facts: Mapping[str, JSON] | None = None) -
 def correct(*, request: RightsRequest, reason: str) -> None:
     """Note what a person has put right, or that there was nothing to; raise as `answer` does."""
     notifying.open_for(_answer(request, (RequestKind.RECTIFICATION,), {}, reason))
-
-
-@transaction.atomic
-def settle_step(
-    *,
-    step: ErasureStep,
-    outcome: ErasureStep.Outcome,
-    code: str,
-    reason: str,
-    evidence: str = "",
-    document_sha256: str = "",
-    by: str = "",
-) -> None:
-    """Give a step that no connector can carry out its outcome, on a person's word.
-
-    ``evidence`` is what they say of how it was done, and stays inside; ``document_sha256`` is of
-    a document that shows it, which they keep.
-    """
-    found = ErasureStep.objects.filter(
-        pk=step.pk, state=ErasureStep.State.BLOCKED, released_at__isnull=False
-    )
-    said = {"said": evidence, "document_sha256": document_sha256.lower()}
-    settled = found.update(
-        state=ErasureStep.State.DONE, outcome=outcome, code=code, reason=reason,
-        evidence={name: value for name, value in said.items() if value},
-        finished_at=timezone.now(),
-    )  # fmt: skip
-    if not settled:
-        raise StepSettledError("only a blocked step can be settled by hand")
-    facts = {"step": str(step.uuid), "outcome": outcome, "by": by}
-    facts["document_sha256"] = said["document_sha256"]
-    record(step.request, "erasure.settled", {name: each for name, each in facts.items() if each})
 
 
 def _same(found: RightsRequest, asked: _Asked) -> RightsRequest:

@@ -38,7 +38,8 @@ from consent.services import (
     remediation,
     subjects,
 )
-from consent.services.requests import StepSettledError, open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import StepSettledError, settle_step
 from governance.models import Storage
 from governance.services import ledger
 from governance.services.clients import issue_key
@@ -283,7 +284,8 @@ def test_a_person_can_settle_a_blocked_step_with_a_reason_and_no_other(ann, send
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
     carried_out(request)
     step = request.steps.get(dataset__name="copy")
-    said_so = {"outcome": "by_hand", "code": "dropped", "reason": "the table was dropped"}
+    said_so = {"outcome": "by_hand", "code": "dropped", "reason": "the table was dropped",
+               "evidence": "seen by two"}  # fmt: skip
     settle_step(step=step, **said_so)
     with pytest.raises(StepSettledError):
         settle_step(step=step, **said_so)

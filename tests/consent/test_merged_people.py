@@ -17,7 +17,8 @@ from consent.selectors import membership, portal, requests, uses
 from consent.selectors.decisions import excluded_from
 from consent.selectors.subjects import by_identifier
 from consent.services import clock, decisions, erasing, forgetting, merging, planning, receipts
-from consent.services.requests import open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import settle_step
 from governance.models import Purpose
 from governance.services import ledger
 from governance.services.registry import register_dataset, register_storage

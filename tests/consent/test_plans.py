@@ -21,7 +21,8 @@ from consent.selectors.certificates import certificate
 from consent.selectors.requests import RequestState
 from consent.services import erasing, forgetting, looking, planning
 from consent.services.approving import PlanNotWaitingError, approve, reject
-from consent.services.requests import open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import settle_step
 from governance.models import Dataset, Storage
 from governance.services.registry import register_dataset, register_storage
 from lineage.models import DatasetVersion
@@ -128,7 +129,9 @@ def test_an_unknown_is_a_step_that_stays_open_until_somebody_answers_for_it(lake
     assert (unknown.state, unknown.code) == ("blocked", "unknown_upstream")
     assert standing.request.forgotten_at is None
     for step in request.steps.filter(state="blocked"):
-        settle_step(step=step, outcome="by_hand", code="looked", reason="nobody of ours")
+        settle_step(
+            step=step, outcome="by_hand", code="looked", reason="nobody of ours", evidence="seen"
+        )
     assert forgetting.forget(request.pk) == 1
 
 
@@ -297,7 +300,7 @@ def test_a_look_that_loses_worker_after_worker_ends_with_that_as_its_answer(lake
     due = DryRun.objects.get(dataset=lake.patients)
     assert looking.look(dry_run_id=due.pk) is True
     due.refresh_from_db()
-    assert (due.rows, due.code) == (None, "worker_lost")
+    assert (due.rows, due.code) == (None, "workers_lost")
 
 
 def test_a_plan_that_nobody_has_to_approve_is_not_looked_at(lake):

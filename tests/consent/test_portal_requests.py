@@ -12,7 +12,7 @@ from django.utils import timezone
 from consent.models import ConsentDecision, ErasureStep, RightsRequest, Subject
 from consent.selectors import requests
 from consent.services import planning
-from consent.services.requests import settle_step
+from consent.services.settling import settle_step
 from governance.services import ledger
 from tests.factories.portal import (
     ANN,
@@ -187,7 +187,10 @@ def test_after_the_erasure_the_models_are_still_outstanding(asked):
     assert "Erased and read again (done) 2 of 2 data sets." in page
     assert "Key destroyed (done)" in page
     assert "Models made good (now) 0 of 2 model versions." in page
-    assert "Erased by a person, who put that on record. Reason on record: by_hand." in page
+    assert (
+        "Erased by a person, who put that on record. It rests on their word: the place was not "
+        "read again. Reason on record: by_hand."
+    ) in page
     assert "Complete since" not in page
 
 

@@ -27,7 +27,7 @@ from consent.selectors.membership import members, to_reopen
 from consent.selectors.requests import RequestState
 from consent.services import erasing, gate, planning, reappearances, subjects
 from consent.services.approving import PlanChangedError, approve
-from consent.services.requests import settle_step
+from consent.services.settling import settle_step
 from governance.models import Dataset
 from governance.services import ledger
 from lineage.models import ModelVersion
@@ -238,7 +238,13 @@ def test_nor_is_it_lost_while_another_data_set_keeps_the_erasure_open(clinic, er
     ] == [[("bare", "blocked", ""), ("raw", "done", "erased")], [("raw", "done", "not_found")]]
     assert (first.forgotten_at, second.forgotten_at is not None) == (None, True)
     assert Revival.objects.get().superseded
-    settle_step(step=first.steps.get(dataset=bare), outcome="by_hand", code="gone", reason="gone")
+    settle_step(
+        step=first.steps.get(dataset=bare),
+        outcome="by_hand",
+        code="gone",
+        reason="gone",
+        evidence="seen",
+    )
     settle()
     assert not Revival.objects.exists()
 
@@ -283,7 +289,9 @@ def test_a_blocked_step_keeps_the_reappearance_open_until_somebody_settles_it(cl
     settle()
     assert requests.standing_of(again()).outstanding[0] == "data set test bare: no_storage"
     assert Reappearance.objects.get().ended_at is None
-    settle_step(step=again().steps.get(), outcome="by_hand", code="gone", reason="dropped")
+    settle_step(
+        step=again().steps.get(), outcome="by_hand", code="gone", reason="dropped", evidence="seen"
+    )
     settle()
     assert requests.standing_of(again()).state is RequestState.COMPLETED
     assert Reappearance.objects.get().ended_at is not None

@@ -14,7 +14,7 @@ from django.test import Client
 from consent.models import ErasureStep, NoticeVersion, RightsRequest, Subject
 from consent.selectors import requests, subjects
 from consent.services import erasing, forgetting, notices, planning, remediation
-from consent.services.requests import settle_step
+from consent.services.settling import settle_step
 from governance.models import Dataset, LegalBasis, PolicyVersion, Purpose
 from governance.services import ledger, rules
 from governance.services.clients import issue_key
@@ -206,7 +206,13 @@ def signed_in(address: str, browser: Client | None = None) -> Client:
 def settled(request: RightsRequest) -> None:
     """Settle by hand what no connector can reach, and do what the worker does next."""
     for step in request.steps.filter(state=ErasureStep.State.BLOCKED):
-        settle_step(step=step, outcome=ErasureStep.Outcome.BY_HAND, code="by_hand", reason="done")
+        settle_step(
+            step=step,
+            outcome=ErasureStep.Outcome.BY_HAND,
+            code="by_hand",
+            reason="done",
+            evidence="seen",
+        )
     carried_out(request)
 
 
