@@ -13,7 +13,7 @@ from consent.desk import words
 from consent.desk.forms import ApprovalForm, RejectionForm
 from consent.desk.pages import called, part, shown, staff, who
 from consent.models import ErasureStep
-from consent.selectors import planned, requests
+from consent.selectors import access, planned, requests
 from consent.selectors.planned import Planned
 from consent.services import approving, looking
 from governance.errors import NotFoundError
@@ -72,8 +72,11 @@ def _page(
         found = planned.planned(standing.request)
     except NotFoundError:
         found = None
+    stuck = access.stuck().filter(request=standing.request).first()
     context = {
         "asked": standing.request,
+        "stuck": stuck,
+        "stuck_advice": words.copy(stuck.code) if stuck else None,
         "state": words.STATE[standing.state],
         "outstanding": part(request, standing.outstanding, "outstanding"),
         "form": form or RejectionForm(),

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from consent import copies
 from consent.measures import MeasureKind
 from consent.models import ErasureStep
 from consent.selectors.plans import LeftAlone
-from consent.selectors.queues import DeliveryQueue, NoticeQueue, ScanQueue, StepQueue
+from consent.selectors.queues import CopyQueue, DeliveryQueue, NoticeQueue, ScanQueue, StepQueue
 from consent.selectors.recipients import NoticeState
 from consent.selectors.requests import RequestState
 from lineage.selectors.transparency import Certainty
@@ -30,9 +31,10 @@ class Advice:
 
 
 GROUP: Final = {
-    "requests": "Requests", "steps": "Steps", "dry_runs": "Data sets", "reappearances": "Data sets",
-    "scans": "Data sets", "remediations": "Models", "measures": "Models", "violations": "Models",
-    "recipients": "Recipients", "webhooks": "Webhooks",
+    "requests": "Requests", "steps": "Steps", "copies": "Copies", "dry_runs": "Data sets",
+    "reappearances": "Data sets", "scans": "Data sets", "remediations": "Models",
+    "measures": "Models", "violations": "Models", "recipients": "Recipients",
+    "webhooks": "Webhooks",
 }  # fmt: skip
 
 QUEUE: Final = {
@@ -58,6 +60,12 @@ QUEUE: Final = {
     ),
     ("steps", StepQueue.FAILING): Term(
         "Failing again and again", "Of the blocked ones, those tried three times or more."
+    ),
+    ("copies", CopyQueue.FAILING): Term(
+        "Copies that failed", "They are put together again by themselves."
+    ),
+    ("copies", CopyQueue.GIVEN_UP): Term(
+        "Copies given up", "They are put together again only if somebody says so."
     ),
     ("dry_runs", "open"): Term("Data sets being looked at", "For dry runs; nothing is touched."),
     ("remediations", "open"): Term(
@@ -95,6 +103,7 @@ QUEUE: Final = {
 LISTED: Final = {
     "requests": ("desk:requests", "?state={name}"),
     "steps": ("desk:steps", "?queue={name}"),
+    "copies": ("desk:copies", "?queue={name}"),
     "dry_runs": ("desk:requests", f"?state={RequestState.REVIEW}"),
     "remediations": ("desk:models", ""),
     "measures": ("desk:measures", ""),
@@ -216,6 +225,18 @@ _ADVICE: Final = {
         "Then retry: everybody of whom the data set was given up goes with it.",
     ),
 }
+_COPY: Final = {
+    copies.WORKERS_LOST: Advice(
+        "Whoever put the copy together died each time, so it is not tried again by itself.",
+        "See the workers' log and memory, mend what they died of, and have it tried again. The "
+        "time that the law gives runs on: extend it if the law allows that.",
+    ),
+    copies.NOT_MADE: Advice(
+        "Our own program broke off while it put the copy together.",
+        "See the workers' log for the kind of error, mend it, and have it tried again. The time "
+        "that the law gives runs on.",
+    ),
+}
 _OTHERWISE = Advice("Something there is not as it was registered.", "See the reason.")
 
 _STEP: Final = {
@@ -246,6 +267,11 @@ def evidence(shown: Any, name: str = "") -> list[tuple[str, str]]:
 def advice(code: str) -> Advice:
     """Return what a code means and what to do next."""
     return _ADVICE.get(code, _OTHERWISE)
+
+
+def copy(code: str) -> Advice:
+    """Return why a copy could not be put together, and what to do next."""
+    return _COPY[code]
 
 
 def step(found: ErasureStep) -> str:

@@ -39,7 +39,7 @@ SAY_ALIKE = "UPDATE consent_dryrun SET code = 'workers_lost' WHERE code = 'worke
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0027_standings_are_gathered_anew"),
+        ("consent", "0028_a_copy_may_be_given_up"),
     ]
 
     operations = [

@@ -21,7 +21,7 @@ from consent.models import (
 )
 from consent.portal import copying, remedying, words
 from consent.portal.pages import private, shown
-from consent.selectors import copies, requests
+from consent.selectors import access, copies, requests
 from consent.selectors.certificates import certificate as certificate_of
 from consent.selectors.remedies import Remedied
 from consent.selectors.requests import ENDED, RequestState
@@ -223,7 +223,8 @@ def outstanding(standing: RequestStanding) -> list[str]:
     """Say what keeps a request open, each in a sentence of its own."""
     asked = standing.request
     if asked.kind != RequestKind.ERASURE:
-        unread = copying.waiting(copies.readings_of(asked))
+        stuck = access.stuck().filter(request=asked).first()
+        unread = copying.waiting(copies.readings_of(asked), stuck)
         return unread if asked.verified_at else [words.UNVERIFIED]
     if asked.verified_at is None:
         return [f"{words.UNVERIFIED} Nothing is erased before we do."]
