@@ -17,6 +17,7 @@ from consent import deadlines
 from consent.deadlines import Law, Pause
 from consent.models import (
     AccessPackage,
+    CopyAssembly,
     ErasurePlan,
     ErasureStep,
     Remediation,
@@ -51,6 +52,7 @@ WAITS_FOR = {
     RequestKind.PORTABILITY: "the copy: is being prepared",
     RequestKind.RECTIFICATION: "the correction: waits for a person",
 }
+STUCK = "the copy: could not be put together yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,12 @@ class Standing:
 
     @property
     def copy(self) -> AccessPackage | None:
-        """Return the copy of their data that was made for the person, if one was."""
-        return AccessPackage.objects.filter(request=self.request).first()
+        """Return the copy of their data that was made for the person, if one was.
+
+        What is in it, which is large, is not read; ``emptied`` says whether it is gone.
+        """
+        made = AccessPackage.objects.filter(request=self.request).defer("content_sealed")
+        return made.annotate(emptied=Q(content_sealed=None)).first()
 
     @property
     def state(self) -> RequestState:
@@ -106,7 +112,8 @@ class Standing:
         if kind is RequestKind.ERASURE:
             return self._parts()
         identity = [] if self.request.verified_at else ["the identity: is not confirmed yet"]
-        return [*identity, WAITS_FOR[kind]]
+        stuck = CopyAssembly.objects.filter(request=self.request).exclude(code="").exists()
+        return [*identity, STUCK if stuck else WAITS_FOR[kind]]
 
     def _parts(self) -> list[str]:
         steps = [

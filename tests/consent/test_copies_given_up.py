@@ -201,7 +201,9 @@ def test_the_page_of_the_request_says_that_the_copy_is_delayed_and_the_day_stays
     said = page(waiting)
     assert f"{delayed} Somebody here has to look first. {stays}" in said
     assert f"It is due by {waiting.due_at:%-d %B %Y}" in said
-    assert requests.standing(waiting.uuid).state is RequestState.VERIFIED
+    standing = requests.standing(waiting.uuid)
+    assert standing.state is RequestState.VERIFIED
+    assert standing.outstanding == ["the copy: could not be put together yet"]
     yesterday = timezone.now() - timedelta(days=1)
     RightsRequest.objects.update(received_at=yesterday - timedelta(days=30), due_at=yesterday)
     assert "and it is late" in page(waiting)
