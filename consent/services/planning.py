@@ -11,6 +11,7 @@ from consent.selectors.places import Obstacle
 from consent.selectors.requests import to_plan
 from consent.services.remediation import open_for
 from consent.services.requests import record
+from consent.services.steps import add
 from consent.services.subjects import hold_people
 
 _NOBODY_KNOWS = "nobody is known to have written it: register it, or look and settle it by hand"
@@ -80,7 +81,7 @@ def _written(request: RightsRequest, drawn: plans.Plan) -> tuple[ErasurePlan, in
         for each in drawn.steps
         if each.dataset.pk not in known
     ]  # fmt: skip
-    ErasureStep.objects.bulk_create(steps)
+    add(steps)
     return made, len(steps)
 
 

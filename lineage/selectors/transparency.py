@@ -257,9 +257,15 @@ def other_names(one: Mapping[int, int]) -> set[int]:
 
 def gaps(datasets: Iterable[int]) -> set[int]:
     """Return those of the data sets whose past nobody is known to answer for."""
-    written = DatasetVersion.objects.filter(dataset_id=OuterRef("pk"), kind="written")
-    unknown = Dataset.objects.filter(~Exists(written), pk__in=list(datasets), registered_at=None)
-    return set(unknown.values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT d.id FROM governance_dataset d
+             WHERE d.id = ANY(%s) AND NOT {_ANSWERED.format(dataset="d")}
+            """,  # noqa: S608 the condition is ours
+            [list(datasets)],
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def unanswered(datasets: Collection[int]) -> set[int]:
@@ -267,11 +273,30 @@ def unanswered(datasets: Collection[int]) -> set[int]:
 
     A data set is told under another name that is known as well as under its own.
     """
-    unknown = gaps(datasets)
-    one = identities(set(datasets) | called(unknown))
-    known = {one[pk] for pk in one.keys() - gaps(one)}
-    silent = {pk for pk in unknown if one[pk] not in known}
-    return silent - other_names({pk: one[pk] for pk in silent})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT d.id, coalesce(mine.identity, d.id)
+              FROM governance_dataset d
+              LEFT JOIN lineage_identity mine ON mine.dataset_id = d.id
+             WHERE d.id = ANY(%s) AND NOT {_ANSWERED.format(dataset="d")}
+               AND NOT EXISTS (SELECT FROM lineage_identity name
+                                 JOIN governance_dataset other ON other.id = name.dataset_id
+                                WHERE name.identity = mine.identity
+                                  AND {_ANSWERED.format(dataset="other")})
+            """,  # noqa: S608 the condition is ours
+            [list(datasets)],
+        )
+        silent = dict(cursor.fetchall())
+    return silent.keys() - other_names(silent)
+
+
+# Whether somebody registered a data set, or a run is known to have written it. That is looked up
+# for each, because a join of many would read all versions that there are.
+_ANSWERED = """(
+    {dataset}.registered_at IS NOT NULL
+    OR (SELECT true FROM lineage_datasetversion v
+         WHERE v.dataset_id = {dataset}.id AND v.kind = 'written' LIMIT 1) IS NOT NULL)"""
 
 
 def evidence(made: ModelVersion, dataset: Dataset) -> list[walk.Step]:
