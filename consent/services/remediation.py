@@ -11,7 +11,7 @@ from consent.selectors import requests, uses
 from consent.selectors.persons import rows_of
 from consent.selectors.remedies import Remedied
 from consent.services import notifying, remedies
-from consent.services.telling import record
+from consent.services.telling import Told, record, record_many
 from governance.models import WebhookKind
 from governance.services import webhooks
 from lineage.models import ModelVersion
@@ -30,12 +30,17 @@ def open_for(*, request: RightsRequest, affected: Collection[uses.Use]) -> int:
     """
     known = set(request.remediations.values_list("model_version_id", flat=True))
     new = [use for use in affected if use.model_version.pk not in known]
-    for use in new:
-        made = use.model_version
-        Remediation.objects.create(request=request, model_version=made, certainty=use.certainty)
-        facts = {"model_version": str(made.uuid)}
-        webhooks.announce(kind=WebhookKind.MODEL_AFFECTED, facts=facts, about=str(made.uuid))
-        record(request, "remediation.opened", facts)
+    Remediation.objects.bulk_create(
+        Remediation(request=request, model_version=use.model_version, certainty=use.certainty)
+        for use in new
+    )
+    told = [{"model_version": str(use.model_version.uuid)} for use in new]
+    if told:
+        webhooks.announce_each(
+            kind=WebhookKind.MODEL_AFFECTED,
+            told=[(facts["model_version"], facts) for facts in told],
+        )
+        record_many(Told(request, "remediation.opened", facts) for facts in told)
     notifying.open_for(request)
     return len(new)
 

@@ -7,7 +7,7 @@ that come close together are told as one.
 
 import base64
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import SplitResult
@@ -110,13 +110,21 @@ def announce(*, kind: WebhookKind, facts: Mapping[str, JSON], about: str = "") -
     sends one waits for us, so that what we did is in force when it arrives. Raises RuntimeError
     outside a transaction.
     """
+    announce_each(kind=kind, told=[(about, facts)])
+
+
+def announce_each(*, kind: WebhookKind, told: Iterable[tuple[str, Mapping[str, JSON]]]) -> None:
+    """Announce many things of one kind as `announce` does, each as what it is about and facts."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("it is announced in the transaction of what happened")
     wanted = list(WebhookEndpoint.objects.filter(disabled_at=None, kinds__contains=[kind.value]))
-    if not wanted or (about and _waits_for(wanted, kind, about)):
+    if not wanted:
         return
-    message = WebhookMessage.objects.create(kind=kind, about=about, payload=dict(facts))
-    _send_to(message, wanted, after=GATHERED_SECONDS if about else 0)
+    for about, facts in told:
+        if about and _waits_for(wanted, kind, about):
+            continue
+        message = WebhookMessage.objects.create(kind=kind, about=about, payload=dict(facts))
+        _send_to(message, wanted, after=GATHERED_SECONDS if about else 0)
 
 
 @transaction.atomic

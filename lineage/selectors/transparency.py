@@ -8,10 +8,11 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from pyroaring import BitMap
 
 from governance.errors import NotFoundError
+from governance.fields import among
 from governance.models import Dataset
 from lineage.models import DatasetVersion, InboxEvent, ModelVersion, Provenance, RunInput
 from lineage.selectors import ancestry, walk
@@ -245,11 +246,12 @@ def other_names(one: Mapping[int, int]) -> set[int]:
     named = [pk for pk, each in one.items() if each in often]
     if not named:
         return set()
-    read = RunInput.objects.filter(dataset_id__in=named).values_list("dataset_id", flat=True)
-    written = DatasetVersion.objects.filter(dataset_id__in=named, kind="written")
-    used = set(read) | set(written.values_list("dataset_id", flat=True))
+    read = RunInput.objects.filter(dataset_id__in=among(named))
+    written = DatasetVersion.objects.filter(dataset_id__in=among(named), kind="written")
+    used = {*read.values_list("dataset_id", flat=True).distinct()}
+    used |= {*written.values_list("dataset_id", flat=True).distinct()}
     told: dict[int, int] = {}
-    found = Dataset.objects.filter(pk__in=named).order_by("namespace", "name")
+    found = Dataset.objects.filter(pk__in=among(named)).order_by("namespace", "name")
     for each in sorted(found, key=lambda each: ('"' in each.name, each.pk not in used)):
         told.setdefault(one[each.pk], each.pk)
     return set(named) - set(told.values())
