@@ -83,6 +83,35 @@ class Design(models.Model):
         return f"{self.input_id} → {self.output_id} by {self.job_id or 'nobody'}"
 
 
+class DatasetEdge(models.Model):
+    """Content of one data set may have flowed into another, by whatever was ever said.
+
+    Noted by the database (see the migration) whenever a run, a design or what is kept of a run
+    says so; never changed but for what is added, and not taken back when the run's month goes.
+    So what lies below or above is found however many runs there were. ``down``: it is followed
+    from the input to the output, ``up``: from the output to the input; of a run that says what
+    flows into what, its other outputs do not lie below what it says flows, but this lies above
+    them. ``masks``: something masked was said, so that whether all was has to be asked.
+    """
+
+    input = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+", db_index=False)
+    output = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
+    down = models.BooleanField()
+    up = models.BooleanField()
+    masks = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["input", "output"], name="lineage_datasetedge_once"),
+            models.CheckConstraint(
+                condition=Q(down=True) | Q(up=True), name="lineage_datasetedge_is_followed"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.input_id} → {self.output_id}"
+
+
 class ColumnEdge(models.Model):
     """A column flowed into a column, when it was first and last said, and how.
 
