@@ -9,7 +9,8 @@ from lineage.services.statements import bulk_cursor
 def add(steps: Sequence[ErasureStep]) -> None:
     """Write down new steps, which nobody has tried yet, in one statement over columns.
 
-    There can be tens of thousands, and a parameter for each value of each would take seconds.
+    There can be tens of thousands, and a parameter for each value of each would take seconds. Each
+    says when it was released, or that it is not.
     """
     rows = [
         (

@@ -36,7 +36,8 @@ from tests.factories.events import at, dataset, design, event, explicit, run
 
 MODELS = (InboxEvent, Job, Run, RunInput, DatasetVersion, RunFacet, JobFacet, DatasetFacet,
           ModelVersion, Provenance, WayBack, Alias, ColumnEdge, DatasetEdge, Design, Flow,
-          Identity, KeptEdge, OutputStatement, RunEvent, Source, SourceSecret, SourceMessage, UseFacet)  # fmt: skip
+          Identity, KeptEdge, OutputStatement, RunEvent, Source, SourceSecret, SourceMessage,
+          UseFacet)  # fmt: skip
 
 
 def kept_twice() -> None:
