@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 MOST_BYTES: Final = 50_000_000  # of rows in all, uncompressed
+MOST_DERIVED: Final = 200  # data sets that are read though no list says who is in them
+MOST_SOURCES: Final = 20
 FIRST_ROWS: Final = 3
+MOST_SHOWN: Final = 1_000_000  # bytes that are looked at for the first rows
 FIRST_COLUMNS: Final = 30
 LONGEST_SHOWN: Final = 200
 KEPT_OUT: Final = "kept_out"
 NOT_ALL: Final = "not_all_rows"
 WORKERS_LOST: Final = "workers_lost"
 UNREADABLE: Final = "storage_unreadable"
+NOT_MADE: Final = "copy_not_made"
+CUT: Final = "too_many_data_sets"
 
 _WHY: Final[Mapping[str, str]] = {
     "rows_not_read": "They are kept where this service cannot copy from.",
@@ -58,6 +63,25 @@ def why_less(*, cut: int, unread: int) -> str:
             "they are in older versions of the data set, or it was being written."
         )
     return " ".join(told)
+
+
+def why_fewer(*, more: int, truncated: bool) -> str:
+    """Say which data sets that may hold somebody a copy does not name; nothing if it names all."""
+    told = []
+    if more:
+        told.append(
+            f"{more:,} more {'was' if more == 1 else 'were'} made from data that names me, and "
+            f"{'is' if more == 1 else 'are'} further on: a copy looks into {MOST_DERIVED} and "
+            "names as many others."
+        )
+    if truncated:
+        told.append("There were too many ways to follow, so some data sets may be missing here.")
+    return " ".join(told)
+
+
+def is_kept_out(options: Mapping[str, Any]) -> bool:
+    """Say whether whoever registered a data set keeps its rows out of copies."""
+    return options.get("copy") is False
 
 
 def whom_to_ask(controller: Mapping[str, Any]) -> str:

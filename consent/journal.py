@@ -112,8 +112,8 @@ def require(directory: Path) -> None:
         raise _unavailable(directory, PermissionError())
 
 
-def add(directory: Path, key: bytes, entry: Entry, *, seen: Seen) -> Line:
-    """Add a line and bring it to the disk; only then may anybody be forgotten by it.
+def add(directory: Path, key: bytes, entries: Iterable[Entry], *, seen: Seen) -> list[Line]:
+    """Add lines and bring them to the disk; only then may anybody be forgotten by them.
 
     ``seen`` is the least that must be there. Raises `JournalUnavailableError` and
     `JournalDamagedError`; nothing is added then.
@@ -122,9 +122,9 @@ def add(directory: Path, key: bytes, entry: Entry, *, seen: Seen) -> Line:
         last = _last(directory / FILE)
         if last.number < seen.number:
             raise _damaged(last.number, f"the database has seen {seen.number} lines")
-        line = _next(last, entry, key)
-        _append(directory / FILE, _written(line))
-        return line
+        added = _following(last, entries, key)
+        _append(directory / FILE, b"".join(_written(line) for line in added))
+        return added
 
 
 def renew(directory: Path, key: bytes, entries: Iterable[Entry], *, aside: str) -> list[Line]:
@@ -135,9 +135,7 @@ def renew(directory: Path, key: bytes, entries: Iterable[Entry], *, aside: str) 
     with _held(directory):
         kept = list(sound(directory, key))
         last = Seen(kept[-1].number, kept[-1].checksum) if kept else Seen()
-        for entry in entries:
-            kept.append(_next(last, entry, key))
-            last = Seen(kept[-1].number, kept[-1].checksum)
+        kept += _following(last, entries, key)
         path = directory / FILE
         if path.exists():
             durable.replace(directory / aside, path.read_bytes())
@@ -220,6 +218,14 @@ def _end_of_whole_lines(handle: int) -> int:
             return start + at + 1
         end = start
     return 0
+
+
+def _following(last: Seen, entries: Iterable[Entry], key: bytes) -> list[Line]:
+    found = []
+    for entry in entries:
+        found.append(_next(last, entry, key))
+        last = Seen(found[-1].number, found[-1].checksum)
+    return found
 
 
 def _next(last: Seen, entry: Entry, key: bytes) -> Line:

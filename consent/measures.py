@@ -40,7 +40,7 @@ RECOMPUTED = (MeasureKind.EXEMPT_GUARANTEE, MeasureKind.EXEMPT_MASKED)
 """What they rest on is computed here, and again from time to time."""
 
 ON_TWO_WORDS = (MeasureKind.UNLEARN_CERTIFIED, MeasureKind.EXEMPT_LEGAL)
-"""They rest on what people say, so two have to."""
+"""They rest on what is said, so a person at the desk has to stand for it as well."""
 
 EXEMPT = (*RECOMPUTED, MeasureKind.EXEMPT_LEGAL)
 ENDING = (*INTERIM, MeasureKind.EXEMPT_LEGAL)

@@ -2,11 +2,15 @@
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from celery import shared_task
+from django.db.models import Manager
 
 from consent.journal import JournalDamagedError, JournalUnavailableError
+from consent.models import RightsRequest
 from consent.selectors import requests
 from consent.services import (
     assessing,
@@ -28,6 +32,7 @@ from consent.services import (
     standings,
 )
 from governance.errors import ColophonError
+from governance.models import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +58,35 @@ class Complaint:
 _complaint = Complaint()
 
 
+def _is_there(rows: "Manager[Any]", key: int) -> bool:
+    """Say whether there is what a message is about: after a restore the broker knows of more."""
+    return rows.filter(pk=key).exists()
+
+
+def _together(work: Callable[..., int], ids: Sequence[int]) -> int:
+    """Do something for many at once; where that fails, for each alone, so that one stops nobody.
+
+    What failed is raised at the end. A journal that cannot be written stops everybody.
+    """
+    try:
+        return work(*ids)
+    except (JournalUnavailableError, JournalDamagedError):
+        raise
+    except Exception:
+        if len(ids) == 1:
+            raise
+        logger.warning("%d together failed: each is done alone", len(ids))
+    done, failed = 0, list[Exception]()
+    for each in ids:
+        try:
+            done += work(each)
+        except Exception as error:  # noqa: BLE001 it is raised once the others are done
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} of {len(ids)} failed", failed)
+    return done
+
+
 @shared_task(name="consent.reopen")
 def reopen(tombstone_id: int) -> bool:
     """Open the erasure of somebody whose data came back, if nothing sees to that yet."""
@@ -60,9 +94,9 @@ def reopen(tombstone_id: int) -> bool:
 
 
 @shared_task(name="consent.plan")
-def plan(request_id: int) -> bool:
-    """Plan a verified erasure, if it still needs a plan."""
-    return planning.plan(request_id=request_id)
+def plan(*request_ids: int) -> int:
+    """Plan verified erasures that still need a plan."""
+    return _together(planning.plan, request_ids)
 
 
 # A batch may take long: what ends one whose worker has died is its leases, not a time limit.
@@ -72,6 +106,8 @@ def carry_out(dataset_id: int) -> int:
 
     Some storages take one step at a time; each must not cost a message.
     """
+    if not _is_there(Dataset.objects, dataset_id):
+        return 0
     ends, done = time.monotonic() + SECONDS_A_MESSAGE, 0
     while time.monotonic() < ends:
         step = erasing.carry_out(dataset_id=dataset_id)
@@ -94,16 +130,16 @@ def look(dry_run_id: int) -> bool:
 
 
 @shared_task(name="consent.follow")
-def follow(request_id: int) -> int:
-    """Destroy the keys if nothing is left to erase, and look at the models again.
+def follow(*request_ids: int) -> int:
+    """Destroy the keys where nothing is left to erase, and look at the models again.
 
     Where the journal of erasures cannot be written nobody is forgotten; the sweeper sends again.
     """
     try:
-        forgetting.forget(request_id=request_id)
+        _together(forgetting.forget, request_ids)
     except (JournalUnavailableError, JournalDamagedError) as error:
         _complaint.say(error)
-    return remediation.observe(request_id=request_id)
+    return _together(remediation.observe, request_ids)
 
 
 @shared_task(name="consent.prepare")
@@ -128,7 +164,7 @@ def let_go() -> int:
 @shared_task(name="consent.remind")
 def remind(request_id: int) -> bool:
     """Remind of a request whose time is running out, if that was not done."""
-    return clock.remind(request_id=request_id)
+    return _is_there(RightsRequest.objects, request_id) and clock.remind(request_id=request_id)
 
 
 @shared_task(name="consent.send_letter")
@@ -172,7 +208,7 @@ def watch() -> int:
     """Tell of what is late, end what nobody answers, and look at what affected models became."""
     done = escalating.escalate(limit=STEP) + lapsing.let_lapse(limit=STEP)
     for pk in requests.passed_on().values_list("pk", flat=True)[:STEP]:
-        done += remediation.observe(request_id=pk)
+        done += remediation.observe(pk)
     return done
 
 

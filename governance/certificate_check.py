@@ -127,6 +127,8 @@ def _compare_datasets(datasets: Sequence[Mapping[str, Any]], told: _Told) -> Non
             continue
         if facts is None or facts.get("outcome") != outcome:
             raise _WrongError(f"of {claimed.get('name')} the ledger tells another outcome")
+        if claimed.get("read_back") and "evidence_sha256" not in facts:
+            raise _WrongError(f"of {claimed.get('name')} the ledger tells a word, and no reading")
         batch = claimed.get("evidence")
         digest = batch.get("sha256") if isinstance(batch, Mapping) else None
         if "evidence_sha256" in facts and (facts["evidence_sha256"], facts.get("rows")) != (
@@ -175,6 +177,8 @@ def _says(claims: Mapping[str, Any], told: _Told) -> str:
     )
     datasets, models = _many(claims, "datasets", "data set"), _many(claims, "models", "model")
     said = f"Signed by us: {state}. {datasets}, {models}."
+    if words := sum(_on_a_word(each) for each in _listed(claims, "datasets")):
+        said += f" On a person's word, and not read back: {words}."
     if unanswered := _count(claims.get("unanswered")):
         said += f" Recipients without an answer: {unanswered}."
     if told.roots:
@@ -182,6 +186,12 @@ def _says(claims: Mapping[str, Any], told: _Told) -> str:
     if told.waiting:
         said += f" Entries without a number when it was issued: {told.waiting}."
     return said
+
+
+def _on_a_word(claimed: Mapping[str, Any]) -> bool:
+    """Say whether somebody said so of a data set; older statements tell it by the outcome alone."""
+    looked = claimed.get("outcome") == "not_found" and claimed.get("read_back") is False
+    return looked or claimed.get("outcome") == "by_hand"
 
 
 def _count(listed: object) -> int:

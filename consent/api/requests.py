@@ -17,7 +17,7 @@ from consent.rules import DecisionSource
 from consent.selectors import request_lists, requests, subjects
 from consent.selectors.remedies import Remedied
 from consent.selectors.request_texts import details_of
-from consent.services import certificates
+from consent.services import certificates, settling
 from consent.services import requests as services
 from governance import pages
 from governance.api.authentication import key_of as api_key_of
@@ -80,6 +80,9 @@ class ErasureStepOut(serializers.Serializer[ErasureStep]):
     certainty = serializers.CharField()
     state = serializers.CharField()
     outcome = serializers.CharField()
+    read_back = serializers.BooleanField(
+        help_text="the outcome rests on a reading; otherwise on somebody's word"
+    )
     code = serializers.CharField()
     reason = serializers.CharField()
     attempt = serializers.IntegerField()
@@ -180,7 +183,8 @@ class SettleIn(serializers.Serializer[Any]):
     """How a person settles a blocked step, and why."""
 
     outcome = serializers.ChoiceField(
-        choices=[ErasureStep.Outcome.BY_HAND, ErasureStep.Outcome.EXEMPT]
+        choices=settling.BY_WORD,
+        help_text="what says that the person is not in it any more needs evidence or a document",
     )
     code = serializers.SlugField(max_length=100)
     reason = serializers.CharField(max_length=2000)
@@ -277,7 +281,7 @@ class RequestStep(APIView):
         """Settle it by hand, with a reason."""
         said = SettleIn(data=request.data)
         said.is_valid(raise_exception=True)
-        services.settle_step(
+        settling.settle_step(
             step=requests.step_of(requests.standing(uuid), step),
             by=caller_of(request),
             **said.validated_data,

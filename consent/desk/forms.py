@@ -1,5 +1,7 @@
 """What operators type and press, parsed."""
 
+from typing import Any
+
 from django import forms
 
 from consent.models import ErasureStep, NoticeAnswer, Violation
@@ -38,6 +40,7 @@ class SettlementForm(forms.Form):
         label="What became of it",
         choices=[
             (ErasureStep.Outcome.BY_HAND, "Erased by hand"),
+            (ErasureStep.Outcome.NOT_FOUND, "Looked for, and not there"),
             (ErasureStep.Outcome.EXEMPT, "Kept, because the law says so"),
         ],
     )
@@ -52,7 +55,8 @@ class SettlementForm(forms.Form):
         label="Evidence",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="How it was done and looked at again. Stays inside.",
+        help_text="How it was done and looked at again. Stays inside. This or a document is "
+        "needed, unless the data is kept.",
     )
     document_sha256 = forms.RegexField(
         r"^[0-9a-fA-F]{64}$",
@@ -61,6 +65,14 @@ class SettlementForm(forms.Form):
         help_text="64 hexadecimal digits. The document stays with you.",
         error_messages={"invalid": "A SHA-256 is 64 digits from 0 to 9 and a to f."},
     )
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for what shows it, where the data is said not to be there any more."""
+        said = super().clean() or {}
+        shown = said.get("evidence") or said.get("document_sha256") or self.errors
+        if said.get("outcome") != ErasureStep.Outcome.EXEMPT and not shown:
+            self.add_error("evidence", "Please say how it was done, or name a document.")
+        return said
 
 
 class NoticeSettlementForm(forms.Form):

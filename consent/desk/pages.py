@@ -1,10 +1,11 @@
 """How pages of the desk are answered: to staff, kept by nobody, and errors as pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
@@ -17,6 +18,7 @@ from django.views.decorators.cache import cache_control
 from consent.desk import words
 from consent.models import PlanApproval
 from governance.errors import ColophonError
+from governance.models import ApiClient
 
 ROWS = 25
 
@@ -55,6 +57,20 @@ def shown(
 def who(request: HttpRequest) -> str:
     """Return the name under which somebody of the staff decides: it says nothing outside."""
     return f"{PlanApproval.STAFF}{request.user.pk}"
+
+
+def called(said: Iterable[str]) -> dict[str, str]:
+    """Return what those who decided are called, by their names on record: colleagues, programs."""
+    said = set(said)
+    staff_keys = [each.removeprefix("staff:") for each in said if each.startswith("staff:")]
+    users = get_user_model().objects.filter(pk__in=staff_keys)
+    clients = ApiClient.objects.filter(
+        uuid__in=[each.removeprefix("client:") for each in said if each.startswith("client:")]
+    )
+    return {
+        **{f"staff:{each.pk}": each.get_username() for each in users},
+        **{f"client:{each.uuid}": each.name for each in clients},
+    }
 
 
 def part(

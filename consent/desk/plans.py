@@ -5,20 +5,18 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from consent.desk import words
 from consent.desk.forms import ApprovalForm, RejectionForm
-from consent.desk.pages import part, shown, staff, who
+from consent.desk.pages import called, part, shown, staff, who
 from consent.models import ErasureStep
-from consent.selectors import planned, requests
+from consent.selectors import access, planned, requests
 from consent.selectors.planned import Planned
 from consent.services import approving, looking
 from governance.errors import NotFoundError
-from governance.models import ApiClient
 from lineage.selectors.transparency import Certainty
 
 
@@ -74,8 +72,11 @@ def _page(
         found = planned.planned(standing.request)
     except NotFoundError:
         found = None
+    stuck = access.stuck().filter(request=standing.request).first()
     context = {
         "asked": standing.request,
+        "stuck": stuck,
+        "stuck_advice": words.copy(stuck.code) if stuck else None,
         "state": words.STATE[standing.state],
         "outstanding": part(request, standing.outstanding, "outstanding"),
         "form": form or RejectionForm(),
@@ -119,15 +120,5 @@ def _known(each: dict[str, Any]) -> dict[str, Any]:
 
 
 def _names(found: Planned) -> dict[str, str]:
-    """Return what those who decided are called: colleagues, and programs."""
     said = {each.by for each in found.approvals} | {each.by for each in found.rejected}
-    staff_keys = [each.removeprefix("staff:") for each in said if each.startswith("staff:")]
-    users = get_user_model().objects.filter(pk__in=staff_keys)
-    clients = ApiClient.objects.filter(
-        uuid__in=[each.removeprefix("client:") for each in said if each.startswith("client:")]
-    )
-    return {
-        **{f"staff:{each.pk}": each.get_username() for each in users},
-        **{f"client:{each.uuid}": each.name for each in clients},
-        "": "nobody: what it says had changed",
-    }
+    return {**called(said), "": "nobody: what it says had changed"}

@@ -13,7 +13,7 @@ from consent.desk.pages import shown, staff, who
 from consent.models import ErasureStep
 from consent.selectors import requests
 from consent.services import retrying
-from consent.services.requests import settle_step
+from consent.services.settling import settle_step
 from lineage.selectors.transparency import Certainty
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from consent.desk import (
+    copies,
     datasets,
     plans,
     recipients,
@@ -26,7 +27,12 @@ urlpatterns = [
     path("/requests/<uuid:uuid>/steps/<uuid:step>", steps.step, name="step"),
     path("/requests/<uuid:uuid>/steps/<uuid:step>/retry", steps.retry, name="retry"),
     path("/requests/<uuid:uuid>/steps/<uuid:step>/settle", steps.settle, name="settle"),
+    path("/requests/<uuid:uuid>/copy/retry", copies.retry, name="retry-copy"),
+    path("/copies", copies.copies, name="copies"),
     path("/models", remedies.models, name="models"),
+    path("/measures", remedies.measures, name="measures"),
+    path("/measures/<uuid:uuid>", remedies.measure, name="measure"),
+    path("/measures/<uuid:uuid>/approve", remedies.approve, name="approve-measure"),
     path("/violations", violations.violations, name="violations"),
     path("/violations/<uuid:uuid>", violations.violation, name="violation"),
     path("/violations/<uuid:uuid>/assign", violations.assign, name="assign-violation"),

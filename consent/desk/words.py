@@ -1,11 +1,14 @@
 """What the service's own terms are called in front of operators. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from consent import copies
+from consent.measures import MeasureKind
 from consent.models import ErasureStep
 from consent.selectors.plans import LeftAlone
-from consent.selectors.queues import DeliveryQueue, NoticeQueue, ScanQueue, StepQueue
+from consent.selectors.queues import CopyQueue, DeliveryQueue, NoticeQueue, ScanQueue, StepQueue
 from consent.selectors.recipients import NoticeState
 from consent.selectors.requests import RequestState
 from lineage.selectors.transparency import Certainty
@@ -28,9 +31,10 @@ class Advice:
 
 
 GROUP: Final = {
-    "requests": "Requests", "steps": "Steps", "dry_runs": "Data sets", "reappearances": "Data sets",
-    "scans": "Data sets", "remediations": "Models", "violations": "Models",
-    "recipients": "Recipients", "webhooks": "Webhooks",
+    "requests": "Requests", "steps": "Steps", "copies": "Copies", "dry_runs": "Data sets",
+    "reappearances": "Data sets", "scans": "Data sets", "remediations": "Models",
+    "measures": "Models", "violations": "Models", "recipients": "Recipients",
+    "webhooks": "Webhooks",
 }  # fmt: skip
 
 QUEUE: Final = {
@@ -57,9 +61,18 @@ QUEUE: Final = {
     ("steps", StepQueue.FAILING): Term(
         "Failing again and again", "Of the blocked ones, those tried three times or more."
     ),
+    ("copies", CopyQueue.FAILING): Term(
+        "Copies that failed", "They are put together again by themselves."
+    ),
+    ("copies", CopyQueue.GIVEN_UP): Term(
+        "Copies given up", "They are put together again only if somebody says so."
+    ),
     ("dry_runs", "open"): Term("Data sets being looked at", "For dry runs; nothing is touched."),
     ("remediations", "open"): Term(
         "Models to be made good", "They wait for a training without the data."
+    ),
+    ("measures", "unapproved"): Term(
+        "Measures to stand for", "They would make a model good, if a person here stands for them."
     ),
     ("violations", "open"): Term("Violations", "Trainings that used data without permission."),
     ("reappearances", "open"): Term("Data that came back", "Of people who were erased."),
@@ -90,8 +103,10 @@ QUEUE: Final = {
 LISTED: Final = {
     "requests": ("desk:requests", "?state={name}"),
     "steps": ("desk:steps", "?queue={name}"),
+    "copies": ("desk:copies", "?queue={name}"),
     "dry_runs": ("desk:requests", f"?state={RequestState.REVIEW}"),
     "remediations": ("desk:models", ""),
+    "measures": ("desk:measures", ""),
     "violations": ("desk:violations", ""),
     "reappearances": ("desk:reappearances", ""),
     "scans": ("desk:scans", "?queue={name}"),
@@ -125,6 +140,31 @@ LEFT: Final = {
     "as identifying people.",
     LeftAlone.DERIVED_BEFORE: "It was made before the person's data came back.",
     LeftAlone.MODEL: "It is a model, not data: its versions are followed below.",
+}
+
+MEASURE: Final = {
+    MeasureKind.UNLEARN_CERTIFIED: Term(
+        "unlearned by a certified method",
+        "The data is said to be taken out of the model, as the certificate and the attack show.",
+    ),
+    MeasureKind.UNLEARN_APPROXIMATE: Term(
+        "unlearned as far as tests can tell", "It mitigates for a while, and closes nothing."
+    ),
+    MeasureKind.SUPPRESS: Term("filtered", "It mitigates for a while, and closes nothing."),
+    MeasureKind.RETIRE: Term(
+        "taken out of use",
+        "Where it was in use was never announced, so nobody can see from here that it is not.",
+    ),
+    MeasureKind.EXEMPT_GUARANTEE: Term(
+        "left as it is, because of its guarantee", "The guarantee is computed here."
+    ),
+    MeasureKind.EXEMPT_MASKED: Term(
+        "left as it is, because all was masked", "That is looked at here."
+    ),
+    MeasureKind.EXEMPT_LEGAL: Term(
+        "left as it is, on a ground of the law",
+        "The data stays in the model until the review date.",
+    ),
 }
 
 _ADVICE: Final = {
@@ -184,8 +224,17 @@ _ADVICE: Final = {
         "See the workers' log and memory, and mend or replace the file or table that they died on. "
         "Then retry: everybody of whom the data set was given up goes with it.",
     ),
-    "worker_lost": Advice(
-        "Workers were lost while they looked.", "See their logs, and look again."
+}
+_COPY: Final = {
+    copies.WORKERS_LOST: Advice(
+        "Whoever put the copy together died each time, so it is not tried again by itself.",
+        "See the workers' log and memory, mend what they died of, and have it tried again. The "
+        "time that the law gives runs on: extend it if the law allows that.",
+    ),
+    copies.NOT_MADE: Advice(
+        "Our own program broke off while it put the copy together.",
+        "See the workers' log for the kind of error, mend it, and have it tried again. The time "
+        "that the law gives runs on.",
     ),
 }
 _OTHERWISE = Advice("Something there is not as it was registered.", "See the reason.")
@@ -198,9 +247,21 @@ _STEP: Final = {
 _OUTCOME: Final = {
     ErasureStep.Outcome.ERASED: "erased, and read back",
     ErasureStep.Outcome.NOT_FOUND: "looked for, and not there",
-    ErasureStep.Outcome.BY_HAND: "erased by hand",
+    ErasureStep.Outcome.BY_HAND: "erased by hand, on a person's word; not read back",
     ErasureStep.Outcome.EXEMPT: "kept under an exemption",
 }
+_NOT_FOUND_BY_HAND = "looked for by hand and not there, on a person's word; not read back"
+
+
+def evidence(shown: Any, name: str = "") -> list[tuple[str, str]]:
+    """Return what a measure shows, as names and values, member by member."""
+    if isinstance(shown, Mapping):
+        inner = [(f"{name}, {key}" if name else key, each) for key, each in shown.items()]
+    elif isinstance(shown, list):
+        inner = [(f"{name} {n}", each) for n, each in enumerate(shown, start=1)]
+    else:
+        return [(name.replace("_", " "), str(shown))]
+    return [line for key, each in inner for line in evidence(each, key)]
 
 
 def advice(code: str) -> Advice:
@@ -208,8 +269,15 @@ def advice(code: str) -> Advice:
     return _ADVICE.get(code, _OTHERWISE)
 
 
+def copy(code: str) -> Advice:
+    """Return why a copy could not be put together, and what to do next."""
+    return _COPY[code]
+
+
 def step(found: ErasureStep) -> str:
     """Say where a step stands."""
+    if found.outcome == ErasureStep.Outcome.NOT_FOUND and not found.read_back:
+        return _NOT_FOUND_BY_HAND
     if found.outcome:
         return _OUTCOME[ErasureStep.Outcome(found.outcome)]
     if found.released_at is None:

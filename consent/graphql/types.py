@@ -85,6 +85,10 @@ class ErasureStep(graphene.ObjectType):
     )
     state = graphene.Field(StepState, required=True, description="Where the step stands.")
     outcome = graphene.Field(StepOutcome, description="How it ended; nothing while it is open.")
+    read_back = graphene.Boolean(
+        required=True,
+        description="Whether the outcome rests on a reading, and not on somebody's word.",
+    )
     code = graphene.String(
         required=True, description="What stands in the way, or the exemption; empty for nothing."
     )

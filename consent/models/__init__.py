@@ -22,7 +22,7 @@ from consent.models.membership import (
     Reappearance,
 )
 from consent.models.merges import SubjectMerge
-from consent.models.packages import AccessPackage, CopyReading
+from consent.models.packages import AccessPackage, CopyAssembly, CopyReading
 from consent.models.plans import DryRun, ErasurePlan, PlanApproval, PlanRejection
 from consent.models.recipients import (
     Disclosure,
@@ -55,6 +55,7 @@ __all__ = [
     "AccessPackage",
     "AssessmentDue",
     "ConsentDecision",
+    "CopyAssembly",
     "CopyReading",
     "DecisionImport",
     "Disclosure",

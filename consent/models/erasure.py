@@ -43,7 +43,8 @@ class ErasureStep(models.Model):
     setting ``lease_until`` by the database's clock, and only the holder of the token can finish
     it. Nobody can before ``released_at``: when the plan that it belongs to was approved, which is
     at once where no policy asks for people. ``evidence`` is what a person brings who settles it by
-    hand; a connector's is the batch's.
+    hand; a connector's is the batch's. ``version`` is the first that does not hold the person any
+    more, by a reading or by such a word.
     ``located_rows`` is set once, before anything is erased, so that a worker that dies after
     erasing and before saying so does not turn "erased" into "not found". ``others`` are the keys of
     the person's further rows that were looked for too: what was erased stays so, whatever is said
@@ -142,6 +143,11 @@ class ErasureStep(models.Model):
 
     def __str__(self) -> str:
         return str(self.uuid)
+
+    @property
+    def read_back(self) -> bool:
+        """Say whether its outcome rests on a reading of the data, and not on a person's word."""
+        return self.outcome == self.Outcome.ERASED or self.batch_id is not None
 
 
 class Remediation(models.Model):

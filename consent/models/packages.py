@@ -42,9 +42,49 @@ class AccessPackage(models.Model):
         return str(self.uuid)
 
 
+class CopyAssembly(models.Model):
+    """The putting together of a copy. The row is the work, as a step is.
+
+    A worker claims it by raising ``token`` and setting ``lease_until``. ``failures`` counts the
+    tries in a row that ended with a lease that ran out, or with an error; ``code`` says which it
+    was the last time. After a few it is given up: without a ``retry_at`` nobody claims it before a
+    person has it tried again. It is not known here whether the copy was made: the request says so.
+    """
+
+    request = models.OneToOneField(RightsRequest, on_delete=models.PROTECT, related_name="assembly")
+    begun_at = models.DateTimeField(db_default=Now(), editable=False)
+    attempt = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+    token = models.PositiveBigIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(null=True, db_default=Now())
+    code = models.TextField(blank=True)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(failures__lte=F("attempt")),
+                name="consent_assembly_failures_of_attempts",
+            ),
+            models.CheckConstraint(
+                condition=Q(retry_at__isnull=False) | Q(lease_until=None) & ~Q(code=""),
+                name="consent_assembly_given_up_says_why",
+            ),
+        ]
+        indexes = [
+            # What the desk lists.
+            models.Index(F("begun_at"), name="consent_assembly_stuck", condition=~Q(code=""))
+        ]
+
+    def __str__(self) -> str:
+        return str(self.request_id)
+
+
 class CopyReading(models.Model):
     """One data set whose rows a copy needs. The row is the work, as a step is.
 
+    ``certainty`` is how it was known, when it was asked for, that the person may be there.
     A worker claims it by raising ``token`` and setting ``lease_until``; of one request, one at a
     time. While it is open ``code`` says what stood in the way the last time, and ``retry_at`` when
     it is tried again. It ends with how many ``rows`` there are, of which the first ``kept`` are in
@@ -53,9 +93,18 @@ class CopyReading(models.Model):
     The content is emptied once it is in the copy, or nobody waits for it.
     """
 
+    class Certainty(models.TextChoices):
+        """How it was known that the person may be there."""
+
+        PROVEN = "proven", "a list of who is in it names them"
+        INFERRED = "inferred", "it was made from data that names them"
+
     request = models.ForeignKey(RightsRequest, on_delete=models.PROTECT, related_name="readings")
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
     asked_at = models.DateTimeField(db_default=Now(), editable=False)
+    certainty = models.TextField(
+        choices=Certainty.choices, default=Certainty.PROVEN, db_default=Certainty.PROVEN
+    )
     attempt = models.PositiveIntegerField(default=0)
     token = models.PositiveBigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
@@ -72,6 +121,10 @@ class CopyReading(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["request", "dataset"], name="consent_reading_once"),
+            models.CheckConstraint(
+                condition=Q(certainty__in=["proven", "inferred"]),
+                name="consent_reading_certainty_known",
+            ),
             models.CheckConstraint(
                 condition=Q(finished_at=None, rows=None)
                 | Q(finished_at__isnull=False, rows__isnull=False, code="")

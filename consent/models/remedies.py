@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from consent.measures import ENDING, MeasureKind
 from consent.models.erasure import Remediation
+from consent.models.plans import PlanApproval
 from governance.fields import public_id
 from governance.models import ApiClient
 
@@ -17,9 +18,11 @@ from governance.models import ApiClient
 class RemediationMeasure(models.Model):
     """One measure, with its evidence. Whether it holds follows from it, and is stored nowhere.
 
-    ``by`` is who recorded it, and stands for it first; ``approved_by`` is the second, where two
-    are needed, and never the same. It holds until ``ends_at``, if it has an end. What it rests on
-    was looked at last at ``checked_at``, and did not hold any more at ``lapsed_at``.
+    ``by`` is the client that recorded it. Where a second word is needed it is that of a person at
+    the desk, ``approved_by_staff``: ``staff:`` and a key. ``approved_by`` is a second client, which
+    was enough once; a trigger lets none be added. It holds until ``ends_at``, if it has an end.
+    What it rests on was looked at last at ``checked_at``, and did not hold any more at
+    ``lapsed_at``.
     """
 
     uuid = public_id()
@@ -33,6 +36,7 @@ class RemediationMeasure(models.Model):
     approved_by = models.ForeignKey(
         ApiClient, on_delete=models.PROTECT, null=True, related_name="+"
     )
+    approved_by_staff = models.TextField(blank=True, default="", db_default="")
     approved_at = models.DateTimeField(null=True)
     checked_at = models.DateTimeField(db_default=Now())
     lapsed_at = models.DateTimeField(null=True)
@@ -57,8 +61,11 @@ class RemediationMeasure(models.Model):
                 name="consent_measure_ends_later",
             ),
             models.CheckConstraint(
-                condition=Q(approved_by=None, approved_at=None)
-                | Q(approved_by__isnull=False, approved_at__isnull=False) & ~Q(approved_by=F("by")),
+                condition=Q(approved_by=None, approved_by_staff="", approved_at=None)
+                | Q(approved_by__isnull=False, approved_by_staff="", approved_at__isnull=False)
+                & ~Q(approved_by=F("by"))
+                | Q(approved_by=None, approved_at__isnull=False)
+                & Q(approved_by_staff__startswith=PlanApproval.STAFF),
                 name="consent_measure_approved_by_another",
             ),
             models.CheckConstraint(
@@ -70,6 +77,13 @@ class RemediationMeasure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.uuid}"
+
+    @property
+    def second(self) -> str | None:
+        """Return who stands for it besides whoever recorded it, by a name that we can resolve."""
+        if self.approved_by is not None:
+            return f"client:{self.approved_by.uuid}"
+        return self.approved_by_staff or None
 
     def digest(self) -> str:
         """Return the SHA-256 of the evidence as canonical JSON (RFC 8785), in hexadecimal."""

@@ -22,7 +22,7 @@ from consent.models import (
 )
 from consent.portal import copying, remedying, words
 from consent.portal.pages import part, private, shown
-from consent.selectors import copies, requests
+from consent.selectors import access, copies, requests
 from consent.selectors.certificates import certificate as certificate_of
 from consent.selectors.remedies import Remedied
 from consent.selectors.requests import ENDED, RequestState
@@ -189,7 +189,8 @@ def _work(standing: RequestStanding) -> list[Told]:
         ("Planned", "Every data set that holds you, or may, and every model made of it."
          + (" The plan waits for people here to approve it." if waits else ""),
          asked.planned_at, planned),
-        ("Erased and read again", _counted(len(ended), len(steps), "data set") if planned else
+        ("Erased and read again", _counted(len(ended), len(steps), "data set")
+         + _on_a_word(steps) if planned else
          "Each place is searched, erased, and read again.",
          max(ended, default=None) if erased else None, planned and erased),
         ("Key destroyed", keys, asked.forgotten_at,
@@ -208,6 +209,13 @@ def _counted(done: int, total: int, what: str) -> str:
     return f"{done} of {total} {what}{'' if total == 1 else 's'}."
 
 
+def _on_a_word(steps: list[ErasureStep]) -> str:
+    """Say for how many data sets it rests on a person's word, and nothing was read again."""
+    said = (ErasureStep.Outcome.BY_HAND, ErasureStep.Outcome.NOT_FOUND)
+    told = sum(each.outcome in said and not each.read_back for each in steps)
+    return f" For {told} of them a person says so, and it was not read again." if told else ""
+
+
 def _marked(told: list[Told]) -> list[Station]:
     """Mark what is done; the first that is not is where the request is now."""
     found: list[Station] = []
@@ -222,7 +230,8 @@ def outstanding(standing: RequestStanding) -> list[str]:
     """Say what keeps a request open, each in a sentence of its own."""
     asked = standing.request
     if asked.kind != RequestKind.ERASURE:
-        unread = copying.waiting(copies.readings_of(asked))
+        stuck = access.stuck().filter(request=asked).first()
+        unread = copying.waiting(copies.readings_of(asked), stuck)
         return unread if asked.verified_at else [words.UNVERIFIED]
     if asked.verified_at is None:
         return [f"{words.UNVERIFIED} Nothing is erased before we do."]
@@ -251,6 +260,8 @@ def _dataset(step: ErasureStep) -> Part:
 
 
 def _standing(step: ErasureStep) -> str:
+    if step.outcome == ErasureStep.Outcome.NOT_FOUND and not step.read_back:
+        return words.STEP_NOT_FOUND_BY_HAND
     if step.outcome:
         return words.STEP_OUTCOME[ErasureStep.Outcome(step.outcome)]
     if step.retry_at is None:

@@ -158,9 +158,14 @@ LIFTED = {
 STEP_OUTCOME = {
     ErasureStep.Outcome.ERASED: "Erased. The place was read again, and nothing of you is left.",
     ErasureStep.Outcome.NOT_FOUND: "We looked, and there was nothing of you here.",
-    ErasureStep.Outcome.BY_HAND: "Erased by a person, who put that on record.",
+    ErasureStep.Outcome.BY_HAND: "Erased by a person, who put that on record. It rests on their "
+    "word: the place was not read again.",
     ErasureStep.Outcome.EXEMPT: "Kept, because a law says so.",
 }
+
+STEP_NOT_FOUND_BY_HAND = (
+    "A person looked, and put on record that there was nothing of you here. It rests on their word."
+)
 
 STEP_STATE = {
     ErasureStep.State.READY: "Waits for its turn.",
@@ -189,7 +194,7 @@ BLOCKED_OTHERWISE = "Something there is not as it was registered. Its owner has 
 REMEDIATION_OUTCOME = {
     Remediation.Outcome.RETRAINED: "Made good: a later version was trained without your data.",
     Remediation.Outcome.UNLEARNED: "Made good: your data was taken out by a certified method, and "
-    "that was tested; two people stand for it.",
+    "that was tested; somebody else stands for it besides whoever did it.",
     Remediation.Outcome.RETIRED: "Made good: this version is not in use any more.",
     Remediation.Outcome.EXEMPT: "Left as it is, because of an exemption.",
 }

@@ -8,10 +8,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
 
+from consent import copies as words
 from consent.models import (
     AccessPackage,
+    CopyAssembly,
     CopyReading,
     Manifest,
     RequestKind,
@@ -19,16 +22,17 @@ from consent.models import (
     Subject,
 )
 from consent.selectors import portal, receipts, recipients, subjects
+from consent.selectors.derived import Derivations, Derived
 from consent.selectors.persons import rows_of
 from consent.selectors.portal import Holding, ModelUse, Position
 from consent.selectors.requests import under_way
 from governance.models import Dataset
 from governance.policy_rules import demands_of_published
 from governance.selectors.rules import policies_in_force
+from lineage.selectors.transparency import Certainty
 
 FORMAT = "colophon-access-1"
 KINDS = (RequestKind.ACCESS, RequestKind.PORTABILITY)
-MOST_SOURCES = 20
 
 
 def waiting() -> "QuerySet[RightsRequest]":
@@ -41,10 +45,18 @@ def waiting() -> "QuerySet[RightsRequest]":
 def to_prepare() -> "QuerySet[RightsRequest]":
     """Return those for whose copy nothing has to be read any more, those due first at the front.
 
-    One for which nobody has asked yet what to read is among them.
+    One for which nobody has asked yet what to read is among them; none that a worker is at, that
+    is put off, or that was given up.
     """
     open_ = CopyReading.objects.filter(request=OuterRef("pk"), finished_at=None)
-    return waiting().exclude(Exists(open_)).order_by("due_at", "pk")
+    later = Q(lease_until__gte=Now()) | Q(retry_at=None) | Q(retry_at__gt=Now())
+    held = CopyAssembly.objects.filter(later, request=OuterRef("pk"))
+    return waiting().exclude(Exists(open_)).exclude(Exists(held)).order_by("due_at", "pk")
+
+
+def stuck() -> "QuerySet[CopyAssembly]":
+    """Return the copies that could not be put together, and wait for another try or a person."""
+    return CopyAssembly.objects.filter(lease_until=None, request__in=waiting()).exclude(code="")
 
 
 def expired(at: datetime) -> "QuerySet[AccessPackage]":
@@ -53,10 +65,12 @@ def expired(at: datetime) -> "QuerySet[AccessPackage]":
 
 
 def package_of(subject: Subject, request: RightsRequest) -> AccessPackage | None:
-    """Return a person's own copy, if one was made for the request; nobody else's, ever."""
-    return AccessPackage.objects.filter(
-        request=request, request__subject__in=rows_of(subject)
-    ).first()
+    """Return a person's own copy, if one was made for the request; nobody else's, ever.
+
+    Its content is not fetched with it.
+    """
+    found = AccessPackage.objects.filter(request=request, request__subject__in=rows_of(subject))
+    return found.defer("content_sealed").first()
 
 
 def provided_by(subject: Subject, at: datetime) -> dict[str, Any]:
@@ -79,13 +93,15 @@ def provided_by(subject: Subject, at: datetime) -> dict[str, Any]:
     }
 
 
-def known_of(subject: Subject, at: datetime) -> dict[str, Any]:
+def known_of(subject: Subject, at: datetime, derived: Derivations) -> dict[str, Any]:
     """Return all that is known of a person, with sources, purposes, models and requests.
 
-    Raises `SubjectErasedError` and `SubjectUnregisteredError`.
+    ``derived`` may hold them, too. Raises `SubjectErasedError` and `SubjectUnregisteredError`.
     """
     return {
         **provided_by(subject, at),
+        "derived_datasets": [_derived(each) for each in derived.found],
+        "derived_datasets_not_named": _not_named(derived),
         "recipients": [{"name": each.name} for each in recipients.holding_data_of(subject)],
         "models": [_use(each) for each in portal.model_uses(subject)],
         "purposes": [_position(each) for each in portal.positions(subject, at)],
@@ -112,12 +128,30 @@ def known_of(subject: Subject, at: datetime) -> dict[str, Any]:
 
 def _holding(held: Holding) -> dict[str, Any]:
     dataset = held.dataset
+    told = {"since": held.since, "until": held.until, "known_from": _sources(dataset)}
+    return {**_named(dataset), **told}
+
+
+def _derived(found: Derived) -> dict[str, Any]:
+    return {
+        **_named(found.dataset), "certainty": str(Certainty.INFERRED),
+        "made_from": [
+            {"namespace": each.namespace, "name": each.name} for each in found.made_from
+        ],
+    }  # fmt: skip
+
+
+def _not_named(derived: Derivations) -> dict[str, Any] | None:
+    why = words.why_fewer(more=derived.more, truncated=derived.truncated)
+    ask = words.whom_to_ask(asdict(receipts.controller()))
+    return {"code": words.CUT, "count": derived.more, "why": why, "ask": ask} if why else None
+
+
+def _named(dataset: Dataset) -> dict[str, Any]:
     return {
         "dataset": str(dataset.uuid), "namespace": dataset.namespace, "name": dataset.name,
         "description": dataset.description, "categories": list(dataset.categories),
-        "since": held.since, "until": held.until,
         "storage": dataset.storage.name if dataset.storage else None,
-        "known_from": _sources(dataset),
     }  # fmt: skip
 
 
@@ -129,7 +163,7 @@ def _sources(dataset: Dataset) -> list[dict[str, Any]]:
             "list_received_at": each.received_at,
             "from": each.received_from.name if each.received_from else "this service",
         }
-        for each in told.order_by("-received_at", "-pk")[:MOST_SOURCES]
+        for each in told.order_by("-received_at", "-pk")[: words.MOST_SOURCES]
     ]
 
 

@@ -51,6 +51,7 @@ def _dataset(step: ErasureStep) -> dict[str, Any]:
         "certainty": step.certainty,
         "state": step.state,
         "outcome": step.outcome,
+        "read_back": step.read_back,
         "code": step.code,
         "rows": step.located_rows,
         "finished_at": step.finished_at,

@@ -1,11 +1,15 @@
 """Which data sets are read for copies: what is due, and what a request has so far."""
 
+from collections.abc import Collection
+
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from consent.models import CopyReading, RightsRequest
 from consent.selectors import access, portal
 from governance.models import Dataset
+
+Certainty = CopyReading.Certainty
 
 
 def readings_to_do() -> "QuerySet[CopyReading]":
@@ -23,11 +27,18 @@ def readings_of(request: RightsRequest) -> list[CopyReading]:
     return list(found.defer("content_sealed").order_by("dataset__namespace", "dataset__name"))
 
 
-def not_asked_for(request: RightsRequest) -> list[Dataset]:
-    """Return the data sets that hold the person now and that nobody is to read yet."""
+def not_asked_for(request: RightsRequest, derived: Collection[Dataset]) -> list[CopyReading]:
+    """Return what has to be read and nobody is asked to yet, unsaved.
+
+    What holds the person now comes first, since a copy has room for so much; then ``derived``.
+    """
     asked = set(request.readings.values_list("dataset_id", flat=True))
     held = [each.dataset for each in portal.holdings(request.subject) if each.until is None]
-    return [each for each in held if each.pk not in asked]
+    wanted = {each.pk: CopyReading(request=request, dataset=each) for each in held}
+    for each in derived:
+        inferred = CopyReading(request=request, dataset=each, certainty=Certainty.INFERRED)
+        wanted.setdefault(each.pk, inferred)
+    return [each for pk, each in wanted.items() if pk not in asked]
 
 
 def bytes_kept(request: RightsRequest) -> int:

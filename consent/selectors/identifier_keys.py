@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from consent import identifiers
+from consent.identifiers import IdentifierMalformedError
 from consent.models import IdentifierKey, SubjectIdentifier, Tombstone
 from governance.keys import secret_for
 
@@ -97,6 +98,16 @@ def steadily(look: Callable[[Keys], T]) -> T:
 def digests_at(version: int, scheme: str, values: Iterable[str]) -> Sequence[bytes]:
     """Return each identifier's digest by one version, or raise `IdentifierMalformedError`."""
     return moved_up(identifiers.digests(_key(1), scheme, values), 1, version)
+
+
+def usable_digests(version: int, scheme: str, values: Sequence[str]) -> Sequence[bytes | None]:
+    """Return the same, and nothing in the place of what can identify nobody."""
+    try:
+        return digests_at(version, scheme, values)
+    except IdentifierMalformedError:
+        if len(values) == 1:
+            return [None]
+        return [each for value in values for each in usable_digests(version, scheme, [value])]
 
 
 def moved_up(digests: Sequence[bytes], version: int, to: int) -> Sequence[bytes]:

@@ -3,8 +3,9 @@
 The order of a data set's versions is their ``complete_at``, then their key.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -70,23 +71,27 @@ def datasets_of(subject: Subject) -> "QuerySet[Dataset]":
 
 def spans_of(rows: Iterable[int]) -> "QuerySet[MembershipSpan]":
     """Return the stays that any of some rows is in."""
-    return MembershipSpan.objects.filter(pk__in={stay for row in rows for stay in stays_of(row)})
+    return MembershipSpan.objects.filter(pk__in=set().union(*stays_of(rows).values()))
 
 
-def stays_of(subject_id: int) -> list[int]:
-    """Return the keys of the stays that one row of a person is in: the way back."""
+def stays_of(rows: Iterable[int]) -> dict[int, list[int]]:
+    """Return the keys of the stays that each of some rows is in: the way back."""
+    asked = list(rows)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT stays FROM consent_membershipblock WHERE block = %s",
-            [subject_id >> BLOCK_BITS],
+            "SELECT block, stays FROM consent_membershipblock WHERE block = ANY(%s)",
+            [list({row >> BLOCK_BITS for row in asked})],
         )
-        row = cursor.fetchone()
-    if row is None:
-        return []
-    keys = np.asarray(BitMap.deserialize(bytes(row[0])).to_array(), dtype=np.uint32)
-    low = subject_id & ((1 << BLOCK_BITS) - 1)
-    mine = keys[(keys & ((1 << BLOCK_BITS) - 1)) == low] >> BLOCK_BITS
-    return [int(each) for each in mine]
+        blocks = {
+            block: np.asarray(BitMap.deserialize(bytes(stays)).to_array(), dtype=np.uint32)
+            for block, stays in cursor.fetchall()
+        }
+    low = (1 << BLOCK_BITS) - 1
+    found = {}
+    for row in asked:
+        keys = blocks.get(row >> BLOCK_BITS, np.empty(0, dtype=np.uint32))
+        found[row] = (keys[(keys & low) == (row & low)] >> BLOCK_BITS).tolist()
+    return found
 
 
 def people_of(span_ids: Collection[int]) -> dict[int, BitMap]:
@@ -140,28 +145,35 @@ def versions_holding(subject: Subject, among: Collection[int] | None = None) -> 
 
 def versions_of(rows: Collection[int], among: Collection[int] | None = None) -> set[int]:
     """Return every data set version that holds any of some rows, of all or of some."""
-    return set(places_of(rows, among).versions)
+    return set().union(*(each.versions for each in places_of(rows, among).values()))
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where some rows are: every version that holds any, with its data set; and who does now."""
+    """Where rows are: every version that holds any, with its data set; and which data sets now."""
 
-    versions: dict[int, int]
-    now: set[int]
+    versions: dict[int, int] = field(default_factory=dict)
+    now: set[int] = field(default_factory=set)
 
 
-def places_of(rows: Collection[int], among: Collection[int] | None = None) -> Places:
-    """Return where some rows are and were, in all data set versions or in some."""
-    stays = sorted({stay for row in rows for stay in stays_of(row)})
+def places_of(rows: Collection[int], among: Collection[int] | None = None) -> dict[int, Places]:
+    """Return where each of some rows is and was, in all data set versions or in some."""
+    stays = stays_of(rows)
+    staying: defaultdict[int, list[int]] = defaultdict(list)
+    for row, spans in stays.items():
+        for span in spans:
+            staying[span].append(row)
     query = _COVERED + " WHERE s.id = ANY(%s)" + ("" if among is None else " AND v.id = ANY(%s)")
+    asked = sorted(staying)
+    found = {row: Places() for row in stays}
     with connection.cursor() as cursor:
-        cursor.execute(query, [stays] if among is None else [stays, list(among)])
-        found = cursor.fetchall()
-    return Places(
-        {version: dataset for _, version, dataset, _ in found},
-        {dataset for _, _, dataset, still in found if still},
-    )
+        cursor.execute(query, [asked] if among is None else [asked, list(among)])
+        for span, version, dataset, still in cursor.fetchall():
+            for row in staying[span]:
+                found[row].versions[version] = dataset
+                if still:
+                    found[row].now.add(dataset)
+    return found
 
 
 def manifested(version_ids: Collection[int]) -> set[int]:

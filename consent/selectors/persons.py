@@ -24,6 +24,13 @@ def rows_of(subject: Subject) -> list[int]:
     return list(whole([subject.pk]))
 
 
+def rows_of_each(subjects: Iterable[int]) -> dict[int, BitMap]:
+    """Return, for each of some rows, all rows of that person, the given one among them."""
+    asked = BitMap(subjects)
+    of = {row: person for person in several(asked) for row in person}
+    return {row: of.get(row, BitMap([row])) for row in asked}
+
+
 def whole(people: Iterable[int]) -> BitMap:
     """Return some people with all their rows."""
     asked = BitMap(people)

@@ -7,10 +7,11 @@ answer for is a step too, so that it stays open until somebody has.
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache, partial
 from typing import Any
 
 from django.utils import timezone
@@ -111,86 +112,133 @@ def digest_of(content: Mapping[str, Any]) -> str:
 
 
 def drawn(subject: Subject, *, at: datetime | None = None) -> Plan:
-    """Draw the plan of a person's erasure as things are now; nothing is written.
+    """Draw the plan of a person's erasure as things are now; nothing is written."""
+    return next(drawn_of([subject], at=at or timezone.now()))
+
+
+def drawn_of(subjects: Collection[Subject], *, at: datetime) -> Iterator[Plan]:
+    """Draw the plans of some people's erasures in turn: all at once might be too many to hold.
+
+    People who are in the same data sets have the same in sight, so that is looked up once.
 
     Of data that came back after an erasure it is known where and since when. So it is not looked
     for in what was derived before that, nor above.
     """
-    traced, back = uses.traced(subject), stands_in(subject)
-    below = downstream(uses.datasets_ever_holding(subject) if back else traced.datasets)
-    found = _Found.of(subject, traced.datasets, below, back=back)
-    steps = found.steps()
+    in_sight, review = cache(_Sight.of), cache(partial(judging.review, at=at))
+    for subject, held in zip(subjects, uses.traced_of(subjects), strict=True):
+        if stands_in(subject):
+            sight = _Sight.of(uses.datasets_ever_holding(subject), above=False)
+        else:
+            sight = in_sight(frozenset(held.datasets))
+        found = _Found.of(subject, held.datasets, sight)
+        steps = found.steps()
+        categories = frozenset(each for step in steps for each in step.dataset.categories)
+        yield Plan(
+            steps=steps,
+            left=found.left(),
+            models=held.models,
+            review=review(categories=categories) if steps else Review(),
+            truncated=sight.truncated,
+        )
+
+
+def drawn_late(subject: Subject, datasets: Collection[int], *, at: datetime) -> Plan:
+    """Draw what an erasure that has begun has to do in data sets that were written meanwhile.
+
+    Whatever of them came, by any way, from what holds the person or did.
+    """
+    held = uses.traced(subject)
+    sight = _Sight.of(uses.datasets_ever_holding(subject), above=False)
+    others = sight.below.depth.keys() - held.datasets
+    before = others - uses.datasets_carrying(subject, others & set(datasets))
+    without = _proven_without(subject, held.datasets, sight)
+    steps = _Found(sight, held.datasets, without, before).steps()
     categories = {each for step in steps for each in step.dataset.categories}
-    review = judging.review(categories=categories, at=at or timezone.now()) if steps else Review()
-    return Plan(
-        steps=steps,
-        left=found.left(),
-        models=traced.models,
-        review=review,
-        truncated=below.truncated or found.truncated,
-    )
+    review = judging.review(categories=categories, at=at) if steps else Review()
+    return Plan(steps, [], held.models, review, sight.truncated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What is in sight of some data sets, whoever is in them; keys are data sets'.
+
+    ``datasets`` are in the order of the flows. ``listed`` are the current versions of which a
+    complete list tells who is in them, each with its data set; then ``one`` is the identity of
+    each data set.
+    """
+
+    below: Downstream
+    unknown: Collection[int]
+    models: Collection[int]
+    datasets: Mapping[int, Dataset]
+    listed: Mapping[int, int]
+    one: Mapping[int, int]
+    truncated: bool
+
+    @classmethod
+    def of(cls, starts: Collection[int], *, above: bool = True) -> "_Sight":
+        below = downstream(starts)
+        reached = set(below.depth)
+        sources = ancestry.sources(reached if above else ())
+        unknown = transparency.unanswered(sources.dataset_ids) - reached
+        found = Dataset.objects.select_related("storage").filter(pk__in=among(reached | unknown))
+        known = _ordered(_named_once({each.pk: each for each in found}), below.depth)
+        made = Model.objects.filter(dataset_id__in=among(reached))
+        models = set(made.values_list("dataset_id", flat=True))
+        listed = membership.manifested(ancestry.current_versions(reached | unknown))
+        of = walk.datasets_of(listed) if listed else {}
+        one = identities({*reached, *unknown, *of.values()}) if listed else {}
+        truncated = below.truncated or sources.truncated
+        return cls(below, unknown, models, known, of, one, truncated)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Every data set in sight of an erasure, by what is known of it; keys are data sets'.
+    """What is in sight of one person's erasure, by what is known of it; keys are data sets'."""
 
-    ``datasets`` are in the order of the flows.
-    """
-
+    sight: _Sight
     holding: Collection[int]
-    below: Downstream
     without: Collection[int]
-    models: Collection[int]
-    unknown: Collection[int]
     before: Collection[int]
-    truncated: bool
-    datasets: Mapping[int, Dataset]
 
     @classmethod
-    def of(cls, subject: Subject, holding: set[int], below: Downstream, *, back: bool) -> "_Found":
-        reached = set(below.depth)
-        before = reached - holding - uses.datasets_carrying(subject, reached) if back else set()
-        above = ancestry.sources(() if back else reached)
-        unknown = transparency.unanswered(above.dataset_ids) - reached
-        found = Dataset.objects.select_related("storage").filter(pk__in=among(reached | unknown))
-        known = _named_once({each.pk: each for each in found})
-        models = Model.objects.filter(dataset_id__in=among(reached))
-        return cls(
-            holding, below, _proven_without(subject, (reached | unknown) - holding),
-            set(models.values_list("dataset_id", flat=True)),
-            unknown, before, above.truncated, _ordered(known, below.depth),
-        )  # fmt: skip
+    def of(cls, subject: Subject, holding: Collection[int], sight: _Sight) -> "_Found":
+        before: set[int] = set()
+        if stands_in(subject):
+            reached = sight.below.depth.keys()
+            before = reached - holding - uses.datasets_carrying(subject, reached)
+        return cls(sight, holding, _proven_without(subject, holding, sight), before)
 
     def why_left(self, pk: int) -> LeftAlone | None:
         """Return why a data set is left alone; nothing if it is not."""
         if pk in self.holding:
             return None
-        if pk in self.models:
+        if pk in self.sight.models:
             return LeftAlone.MODEL
         if pk in self.without:
             return LeftAlone.PROVEN_WITHOUT
         if pk in self.before:
             return LeftAlone.DERIVED_BEFORE
-        masked = pk not in self.unknown and pk not in self.below.clear
-        return LeftAlone.MASKED if masked and not self.datasets[pk].subject_column else None
+        masked = pk not in self.sight.unknown and pk not in self.sight.below.clear
+        return LeftAlone.MASKED if masked and not self.sight.datasets[pk].subject_column else None
 
     def certainty(self, pk: int) -> Certainty:
         if pk in self.holding:
             return Certainty.PROVEN
-        if pk in self.unknown:
+        if pk in self.sight.unknown:
             return Certainty.UNKNOWN
-        return Certainty.INFERRED if pk in self.below.clear else Certainty.MASKED
+        return Certainty.INFERRED if pk in self.sight.below.clear else Certainty.MASKED
 
     def steps(self) -> list[PlannedStep]:
+        depth = self.sight.below.depth
         return [
-            PlannedStep(each, self.certainty(pk), self.below.depth.get(pk, 0), self._code(pk, each))
-            for pk, each in self.datasets.items()
+            PlannedStep(each, self.certainty(pk), depth.get(pk, 0), self._code(pk, each))
+            for pk, each in self.sight.datasets.items()
             if self.why_left(pk) is None
         ]
 
     def left(self) -> list[Left]:
-        told = ((pk, each, self.why_left(pk)) for pk, each in self.datasets.items())
+        told = ((pk, each, self.why_left(pk)) for pk, each in self.sight.datasets.items())
         return [Left(each, self._known_by(pk, why), why) for pk, each, why in told if why]
 
     def _known_by(self, pk: int, why: LeftAlone) -> Certainty:
@@ -198,7 +246,7 @@ class _Found:
 
     def _code(self, pk: int, dataset: Dataset) -> str:
         found = obstacle(dataset)
-        if found is Obstacle.NO_STORAGE and pk in self.unknown:
+        if found is Obstacle.NO_STORAGE and pk in self.sight.unknown:
             return Obstacle.UNKNOWN_UPSTREAM
         return found or ""
 
@@ -222,15 +270,15 @@ def _named_once(found: dict[int, Dataset]) -> dict[int, Dataset]:
     return {pk: each for pk, each in found.items() if pk not in twice}
 
 
-def _proven_without(subject: Subject, datasets: Collection[int]) -> set[int]:
-    """Return those data sets whose current version is known not to hold a person."""
-    current = ancestry.current_versions(datasets)
-    without = membership.versions_proven_without(subject=subject, version_ids=current)
-    if not without:
+def _proven_without(subject: Subject, holding: Collection[int], sight: _Sight) -> set[int]:
+    """Return those other data sets whose current version is known not to hold a person."""
+    there = {sight.one[pk] for pk in holding} if sight.one else set()
+    others = [each for each, pk in sight.listed.items() if sight.one[pk] not in there]
+    if not others:
         return set()
-    proven = set(identities(set(walk.datasets_of(without).values())).values())
-    one = identities(datasets)
-    return {pk for pk in datasets if one[pk] in proven}
+    without = membership.versions_proven_without(subject, others)
+    proven = {sight.one[sight.listed[version]] for version in without}
+    return {pk for pk, identity in sight.one.items() if identity in proven}
 
 
 def _named(dataset: Dataset, certainty: Certainty, code: str) -> dict[str, Any]:
@@ -270,7 +318,7 @@ def _models(affected: list[uses.Use]) -> list[dict[str, Any]]:
         latest.setdefault(each.model_version.model_id, each)
     ways = {each.model_version.pk: each.way[::-1] for each in list(latest.values())[:MOST_WAYS]}
     steps = sorted({pk for way in ways.values() for pk in way})
-    names = dict(zip(steps, walk.described(steps), strict=True))
+    names = dict(zip(steps, walk.described(steps), strict=True)) if steps else {}
     return [
         {
             "model_version": str(made.uuid),

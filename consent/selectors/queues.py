@@ -8,13 +8,22 @@ from typing import Any
 from django.db.models import Count, Min, Q, QuerySet
 
 from consent.models import (
+    CopyAssembly,
     ErasureStep,
     MembershipScan,
     Reappearance,
     RecipientNotice,
     RightsRequest,
 )
-from consent.selectors import assessments, planned, recipients, remedies, request_lists, scans
+from consent.selectors import (
+    access,
+    assessments,
+    planned,
+    recipients,
+    remedies,
+    request_lists,
+    scans,
+)
 from consent.selectors.requests import ENDED, RequestState
 from governance.models import WebhookDelivery, WebhookEndpoint
 from governance.selectors import webhooks
@@ -41,6 +50,13 @@ class ScanQueue(StrEnum):
 
     OPEN = "open"  # waits, is being read, or is tried again
     FAILED = "failed"  # the last of its data set took nothing
+
+
+class CopyQueue(StrEnum):
+    """How operators look at copies of people's data that could not be put together."""
+
+    FAILING = "failing"  # is tried again by itself
+    GIVEN_UP = "given_up"  # is tried again on a person's word
 
 
 class DeliveryQueue(StrEnum):
@@ -77,10 +93,14 @@ def queues() -> list[Queue]:
     return [
         *_of_requests(),
         *_of_steps(),
+        *(_queue("copies", each, copies_in(each), "begun_at", due="request__due_at")
+          for each in CopyQueue),
         _queue("dry_runs", "open", planned.looks_open(), "asked_at"),
         _queue("reappearances", "open", reappearances_open(), "manifest__received_at"),
         *(_queue("scans", each, scans_in(each), _SINCE[each]) for each in ScanQueue),
         _queue("remediations", "open", remedies.open_now(), "opened_at"),
+        _queue("measures", "unapproved", remedies.to_approve(), "taken_at",
+               due="remediation__request__due_at"),
         _queue("violations", "open", assessments.violations(open_only=True), "opened_at"),
         *(_queue("recipients", each, notices_in(each), "opened_at") for each in NoticeQueue),
         *(_queue("webhooks", each, _DELIVERIES[each](), "message__created_at")
@@ -98,6 +118,12 @@ def steps_in(queue: StepQueue) -> "QuerySet[ErasureStep]":
     """Return the steps in a queue, those due first at the front."""
     described = ErasureStep.objects.select_related("request", "dataset__storage")
     return described.filter(_STEPS[queue]).order_by("request__due_at", "position", "pk")
+
+
+def copies_in(queue: CopyQueue) -> "QuerySet[CopyAssembly]":
+    """Return the copies in a queue, those due first at the front."""
+    found = access.stuck().filter(retry_at__isnull=queue is CopyQueue.GIVEN_UP)
+    return found.select_related("request").order_by("request__due_at", "pk")
 
 
 def reappearances_open() -> "QuerySet[Reappearance]":

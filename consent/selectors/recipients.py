@@ -3,6 +3,7 @@
 import hmac
 from base64 import urlsafe_b64encode
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,7 +23,6 @@ from consent.models import (
     Subject,
 )
 from consent.selectors import membership
-from consent.selectors.persons import rows_of
 from governance.crypto import keyed_digest
 from governance.errors import NotFoundError
 from governance.keys import organisation_key, secret_for
@@ -148,9 +148,9 @@ def notice(uuid: UUID) -> Notified:
     return found[0]
 
 
-def of_request(request: RightsRequest) -> list[Notified]:
-    """Return the notices of a request, by the recipients' names."""
-    found = RecipientNotice.objects.filter(request=request).select_related("recipient")
+def of_requests(requests: Iterable[RightsRequest]) -> list[Notified]:
+    """Return the notices of some requests, by the recipients' names."""
+    found = RecipientNotice.objects.filter(request__in=requests).select_related("recipient")
     return notified(found.order_by("recipient__name", "pk"))
 
 
@@ -167,12 +167,13 @@ def unanswered() -> "QuerySet[RecipientNotice]":
     return RecipientNotice.objects.filter(_open())
 
 
-def untold(subject: Subject) -> "QuerySet[RecipientNotice]":
-    """Return the notices about a person that have neither arrived nor been settled.
+def untold(rows: Iterable[int]) -> set[int]:
+    """Return those of some rows of people about whom a notice has neither arrived nor been settled.
 
     As long as there is one, the identifiers in it cannot be destroyed.
     """
-    return _untold().filter(request__subject__in=rows_of(subject))
+    found = _untold().filter(request__subject__in=list(rows))
+    return set(found.values_list("request__subject_id", flat=True))
 
 
 def somebody_untold(subject: str) -> Exists:
@@ -218,14 +219,17 @@ def to_tell() -> "QuerySet[RecipientNotice]":
     return waiting.filter(retry_at__lte=Now()).order_by("request__due_at", "pk")
 
 
+def anybody() -> bool:
+    """Say whether anybody is known to have received anything."""
+    return Disclosure.objects.exists()
+
+
 def in_scope(request: RightsRequest) -> dict[int, Scope]:
     """Return which recipients received data that holds the person, or a model made of it.
 
     A data set counts if the person is or was ever on record in it, or if rows were found there;
     one in which nothing was found tells nobody who the person is.
     """
-    if not Disclosure.objects.exists():
-        return {}
     held = membership.versions_holding(request.subject)
     datasets = set(DatasetVersion.objects.filter(pk__in=held).values_list("dataset_id", flat=True))
     found = Q(located_rows__gt=0) | Q(

@@ -203,6 +203,18 @@ def closing() -> "QuerySet[RemediationMeasure]":
     )
 
 
+def to_approve() -> "QuerySet[RemediationMeasure]":
+    """Return the measures that would make their model version good on a second word.
+
+    The oldest come first. Nothing needs it where something else makes the version good already,
+    nor where it can be seen whether a retired version is in use.
+    """
+    places = Deployment.objects.filter(model_version=OuterRef("remediation__model_version"))
+    unseen = Q(kind=MeasureKind.RETIRE) & ~Exists(places)
+    waiting = in_force().filter(Q(kind__in=ON_TWO_WORDS) | unseen, approved_at=None)
+    return waiting.filter(remediation__in=open_now().values("pk")).order_by("taken_at", "pk")
+
+
 def open_now() -> "QuerySet[Remediation]":
     """Return the remediations that nothing makes good now."""
     return Remediation.objects.filter(~Exists(_closing_one()), outcome="")
@@ -279,6 +291,14 @@ def remediation(uuid: UUID) -> Remedied:
     found = Remediation.objects.filter(uuid=uuid)
     if not found:
         raise NotFoundError("no such remediation is known")
+    return standings(found)[0]
+
+
+def of_measure(uuid: UUID) -> Remedied:
+    """Return the remediation that a measure is part of, as it stands, or raise `NotFoundError`."""
+    found = Remediation.objects.filter(measures__uuid=uuid)
+    if not found:
+        raise NotFoundError("no such measure is known")
     return standings(found)[0]
 
 

@@ -1,5 +1,7 @@
 """Where rights requests stand. The state is read off the facts; nothing sets it."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -15,7 +17,10 @@ from consent import deadlines
 from consent.deadlines import Law, Pause
 from consent.models import (
     AccessPackage,
+    CopyAssembly,
+    ErasurePlan,
     ErasureStep,
+    Remediation,
     RequestKind,
     Restriction,
     RightsRequest,
@@ -47,6 +52,7 @@ WAITS_FOR = {
     RequestKind.PORTABILITY: "the copy: is being prepared",
     RequestKind.RECTIFICATION: "the correction: waits for a person",
 }
+STUCK = "the copy: could not be put together yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,12 @@ class Standing:
 
     @property
     def copy(self) -> AccessPackage | None:
-        """Return the copy of their data that was made for the person, if one was."""
-        return AccessPackage.objects.filter(request=self.request).first()
+        """Return the copy of their data that was made for the person, if one was.
+
+        What is in it, which is large, is not read; ``emptied`` says whether it is gone.
+        """
+        made = AccessPackage.objects.filter(request=self.request).defer("content_sealed")
+        return made.annotate(emptied=Q(content_sealed=None)).first()
 
     @property
     def state(self) -> RequestState:
@@ -102,7 +112,8 @@ class Standing:
         if kind is RequestKind.ERASURE:
             return self._parts()
         identity = [] if self.request.verified_at else ["the identity: is not confirmed yet"]
-        return [*identity, WAITS_FOR[kind]]
+        stuck = CopyAssembly.objects.filter(request=self.request).exclude(code="").exists()
+        return [*identity, STUCK if stuck else WAITS_FOR[kind]]
 
     def _parts(self) -> list[str]:
         steps = [
@@ -223,11 +234,32 @@ def erasure(uuid: UUID) -> Standing:
 
 def standing_of(request: RightsRequest) -> Standing:
     """Return where a request stands."""
-    steps = request.steps.select_related("dataset__storage", "version").order_by("position", "pk")
-    remediations = remedies.standings(request.remediations.order_by("pk"))
-    cut = request.plans.filter(rejection=None, content__truncated=True).exists()
-    notices = recipients.of_request(request)
-    return Standing(request, list(steps), remediations, plan_cut=cut, notices=notices)
+    return standings_of([request])[0]
+
+
+def standings_of(requests: Sequence[RightsRequest]) -> list[Standing]:
+    """Return where each of some requests stands."""
+    if not requests:
+        return []
+    steps, models, told = defaultdict(list), defaultdict(list), defaultdict(list)
+    parts = ErasureStep.objects.filter(request__in=requests).order_by("position", "pk")
+    for step in parts.select_related("dataset__storage", "version"):
+        steps[step.request_id].append(step)
+    made = Remediation.objects.filter(request__in=requests).order_by("pk")
+    for remedied in remedies.standings(made):
+        models[remedied.remediation.request_id].append(remedied)
+    cut = ErasurePlan.objects.filter(
+        request__in=requests, rejection=None, content__truncated=True
+    ).values_list("request_id", flat=True)
+    for notice in recipients.of_requests(requests):
+        told[notice.notice.request_id].append(notice)
+    cuts = set(cut)
+    return [
+        Standing(
+            each, steps[each.pk], models[each.pk], plan_cut=each.pk in cuts, notices=told[each.pk]
+        )
+        for each in requests
+    ]
 
 
 def under_way() -> "QuerySet[RightsRequest]":

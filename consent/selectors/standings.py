@@ -6,7 +6,7 @@ asked for exactly; what was recorded before the first look is in one of them. Wh
 a row is what its person says, so whoever waits does so with all their rows.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -53,9 +53,11 @@ def to_fold(at: datetime) -> list[int]:
     return sorted({*waiting.distinct(), *never.values_list("pk", flat=True)})
 
 
-def narrower(purpose_id: int) -> list[int]:
-    """Return a purpose and every narrower one: those on which a decision on it may count."""
-    parents = dict(Purpose.objects.values_list("pk", "parent_id"))
+def narrower(purpose_id: int, parents: Mapping[int, int | None]) -> list[int]:
+    """Return a purpose and every narrower one: those on which a decision on it may count.
+
+    ``parents`` has the next wider one of each purpose.
+    """
     found: Collection[int] = {purpose_id}
     while grown := {pk for pk, parent in parents.items() if parent in found} - set(found):
         found = {*found, *grown}

@@ -2,28 +2,29 @@
 
 A way from a model version up to a version that holds the person counts, unless it passes a
 version that is known not to hold them: one whose manifest leaves them out, one that an erasure
-has read back, or one written by a run that left them out on the gate's word, if that was about
-this very run. A person in several rows is followed row by row: an erasure and the gate's word are
-about the rows that were looked for, a complete manifest about the person.
+has read back or a person's word stands for, or one written by a run that left them out on the
+gate's word, if that was about this very run. A list that names them in such a version is surer. A
+person in several rows is followed row by row: an erasure and the gate's word are about the rows
+that were looked for, a complete manifest about the person.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from django.db import connection
-from django.db.models import QuerySet
 from pyroaring import BitMap
 
 from consent.models import Subject
 from consent.selectors import leaning, membership
 from consent.selectors.leaning import TRAINING_FACET
-from consent.selectors.persons import rows_of
+from consent.selectors.persons import rows_of, rows_of_each
 from lineage.models import ModelVersion
 from lineage.selectors import ancestry, transparency, walk
 from lineage.selectors.identities import identities
 from lineage.selectors.transparency import Certainty
 
 _NONE = BitMap().serialize()
+_Made = tuple[ModelVersion, BitMap]  # with every version that it descends from
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,19 @@ class Traced:
 
 def traced(subject: Subject) -> Traced:
     """Answer where a person's data is, and which model versions used it, the latest first."""
-    rows = rows_of(subject)
-    places = {row: membership.places_of([row]) for row in rows}
-    found = [use for row in rows for use in _models_of(row, rows, places[row].versions)]
-    return Traced({pk for each in places.values() for pk in each.now}, _together(found))
+    return next(traced_of([subject]))
+
+
+def traced_of(subjects: Collection[Subject]) -> Iterator[Traced]:
+    """Answer the same for each of some people in turn, looking up together what can be."""
+    people = {pk: list(rows) for pk, rows in rows_of_each(each.pk for each in subjects).items()}
+    places = membership.places_of([row for rows in people.values() for row in rows])
+    holding = {pk for each in places.values() for pk in each.versions.values()}
+    made = _described(list(transparency.model_versions_holding(holding)))
+    for subject in subjects:
+        rows = people[subject.pk]
+        used = [use for row in rows for use in _uses(row, rows, places[row].versions, made)]
+        yield Traced(set().union(*(places[row].now for row in rows)), _together(used))
 
 
 def use_of(subject: Subject, made: ModelVersion) -> Use | None:
@@ -91,13 +101,15 @@ def use_of(subject: Subject, made: ModelVersion) -> Use | None:
 
 def uses_of(subject: Subject, made: ModelVersion) -> list[Use]:
     """Answer the same for each row of the person by which it did."""
-    rows, only = rows_of(subject), ModelVersion.objects.filter(pk=made.pk)
-    return [use for row in rows for use in _uses(row, rows, membership.versions_of([row]), only)]
+    rows, only = rows_of(subject), _described([made.pk])
+    places = membership.places_of(rows)
+    return [use for row in rows for use in _uses(row, rows, places[row].versions, only)]
 
 
 def datasets_ever_holding(subject: Subject) -> set[int]:
     """Return the data sets that hold a person's data or ever did."""
-    return set(membership.places_of(rows_of(subject)).versions.values())
+    places = membership.places_of(rows_of(subject)).values()
+    return {pk for each in places for pk in each.versions.values()}
 
 
 def datasets_carrying(subject: Subject, datasets: Collection[int]) -> set[int]:
@@ -116,8 +128,8 @@ def datasets_carrying(subject: Subject, datasets: Collection[int]) -> set[int]:
 
 
 def _carries(version: int, row: int, rows: Collection[int], above: Collection[int]) -> bool:
-    stops = _stops(row, rows, BitMap(above))
-    return walk.path(version, membership.versions_of([row]) - stops, stops=stops) is not None
+    held = membership.versions_of([row])
+    return walk.path(version, held, stops=_stops(row, rows, BitMap(above)) - held) is not None
 
 
 def _together(found: list[Use]) -> list[Use]:
@@ -135,33 +147,32 @@ def _together(found: list[Use]) -> list[Use]:
     )
 
 
-def _models_of(row: int, rows: Collection[int], holding: Mapping[int, int]) -> list[Use]:
-    found = transparency.model_versions_holding(set(holding.values()))
-    return _uses(row, rows, set(holding), ModelVersion.objects.filter(pk__in=list(found)))
+def _described(keys: Collection[int]) -> list[_Made]:
+    """Return those model versions whose provenance is known, each with the versions in it."""
+    if not keys:
+        return []
+    found = ModelVersion.objects.filter(pk__in=list(keys), provenance__isnull=False)
+    return [
+        (each, BitMap.deserialize(bytes(each.provenance.versions)))
+        for each in found.select_related("model__dataset", "version", "provenance")
+    ]
 
 
 def _uses(
-    row: int, rows: Collection[int], holding: set[int], candidates: "QuerySet[ModelVersion]"
+    row: int, rows: Collection[int], holding: Collection[int], candidates: Iterable[_Made]
 ) -> list[Use]:
     """Return those of some model versions that used the data of one row of a person.
 
     Most are decided by their frozen provenance alone. Only those in which something stands that
     may have held the person back are walked.
     """
-    described = candidates.filter(provenance__isnull=False).select_related(
-        "model__dataset", "version", "provenance"
-    )
     held = BitMap(holding)
-    above = {
-        each: versions
-        for each in described
-        if (versions := BitMap.deserialize(bytes(each.provenance.versions))).intersect(held)
-    }
+    above = {each: versions for each, versions in candidates if versions.intersect(held)}
     if not above:
         return []
-    made = [each.version_id for each in above]
-    stops = frozenset(_stops(row, rows, BitMap.union(BitMap(made), *above.values())))
-    targets, barred = frozenset(holding - stops), BitMap(stops)
+    own = BitMap(each.version_id for each in above)
+    stops = frozenset(_stops(row, rows, BitMap.union(own, *above.values())) - set(holding))
+    targets, barred = frozenset(held), BitMap(stops)
     uses = []
     for each, versions in above.items():
         if each.version_id in stops:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from consent.models import ErasurePlan, ErasureStep, PlanApproval, PlanRejection, RightsRequest
 from consent.selectors import planned, plans
 from consent.services import notifying
+from consent.services.colleagues import PersonNeededError, is_person
 from consent.services.planning import plan as plan_anew
 from consent.services.requests import record
 from governance.errors import ColophonError
@@ -42,13 +43,6 @@ class ApprovedAlreadyError(ColophonError):
     status = 409
 
 
-class PersonNeededError(ColophonError):
-    """A key tells of a client, and not which person uses it: it is not one of two people."""
-
-    code = "approval_needs_a_person"
-    status = 403
-
-
 def approve(*, request: RightsRequest, digest: str, by: str) -> ErasurePlan:
     """Approve the plan that was read; the last approval that it needs releases its steps.
 
@@ -66,7 +60,7 @@ def _approve(request_id: int, digest: str, by: str) -> ErasurePlan | None:
     plan = waiting_plan(request_id)
     if plan.digest != digest:
         raise PlanChangedError("this is not the plan as it is now: read it again")
-    if plan.approvals > 1 and not by.startswith(PlanApproval.STAFF):
+    if plan.approvals > 1 and not is_person(by):
         raise PersonNeededError("where two people are asked for, each approves at the desk")
     if plan.approved_by.filter(by=by).exists():
         raise ApprovedAlreadyError("you have approved this plan already; somebody else has to")
@@ -117,7 +111,7 @@ def _replace(plan: ErasurePlan, *, by: str, reason: str) -> ErasurePlan:
     record(request, "erasure.plan_rejected", {"plan": str(plan.uuid), "by": by})
     ErasureStep.objects.filter(request=request, released_at=None).delete()
     RightsRequest.objects.filter(pk=request.pk).update(planned_at=None)
-    plan_anew(request_id=request.pk)
+    plan_anew(request.pk)
     made = planned.current(request)
     assert made is not None
     return made

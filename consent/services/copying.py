@@ -9,7 +9,7 @@ growing pauses; then the copy is made without it, and says so.
 import json
 import logging
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -25,11 +25,12 @@ from consent.connectors.base import JSON, ConnectorError
 from consent.models import CopyReading, RightsRequest
 from consent.selectors import copies
 from consent.selectors.subjects import key_of
-from consent.services import leases
+from consent.services import large, leases
 from consent.services.looking import reading_of
 from consent.services.places import place_of
 from governance.crypto import SealingKey
 from governance.errors import ColophonError
+from governance.models import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +56,10 @@ class Found:
     unread: int
 
 
-def ask(request: RightsRequest) -> bool:
-    """Put down what has to be read for a copy, in the caller's transaction; say if anything is."""
-    missing = copies.not_asked_for(request)
-    CopyReading.objects.bulk_create(CopyReading(request=request, dataset=each) for each in missing)
+def ask(request: RightsRequest, derived: Collection[Dataset]) -> bool:
+    """Put down what has to be read for a copy, these among it; say if anything is to be read."""
+    missing = copies.not_asked_for(request, derived)
+    CopyReading.objects.bulk_create(missing, ignore_conflicts=True)
     return request.readings.filter(finished_at=None).exists()
 
 
@@ -83,15 +84,18 @@ def read(*, reading_id: int) -> bool:
 
 
 def content_of(reading: CopyReading) -> Iterator[bytes]:
-    """Yield the JSON lines of a reading, in pieces."""
-    if reading.content_sealed is None:
+    """Yield the JSON lines of a reading, in pieces; nothing of it stays with the reading."""
+    sealed = large.kept(reading)
+    if sealed is None:
         return
-    request = reading.request
-    compressed = key_of(request.subject).open(bytes(reading.content_sealed), _place(reading))
+    compressed = key_of(reading.request.subject).open(sealed, _place(reading))
+    del sealed
     unpacking = zlib.decompressobj()
-    while compressed:
-        yield unpacking.decompress(compressed, CHUNK)
-        compressed = unpacking.unconsumed_tail
+    for begins in range(0, len(compressed), CHUNK):
+        piece = compressed[begins : begins + CHUNK]
+        while piece:
+            yield unpacking.decompress(piece, CHUNK)
+            piece = unpacking.unconsumed_tail
     yield unpacking.flush()
 
 
@@ -103,7 +107,7 @@ def let_go() -> int:
 def _found(due: CopyReading) -> Found:
     dataset = due.dataset
     place = place_of(dataset)
-    if place.options.get("copy") is False:
+    if words.is_kept_out(place.options):
         raise KeptOutError("the data set is kept out of copies by its option copy")
     connector = connector_for(place.kind)
     connector.rows(place, frozenset())  # where no rows can be read, nobody need be looked for
@@ -166,11 +170,15 @@ def _ended(due: CopyReading, code: str, reason: str) -> bool:
 
 
 def _kept(due: CopyReading, found: Found, key: SealingKey) -> bool:
-    return _ours(
-        due, code="", reason="", lease_until=None, finished_at=Now(),
-        rows=found.rows, kept=found.kept, size=found.size, unread=found.unread,
-        content_sealed=key.seal(found.content, _place(due)) if found.kept else None,
-    )  # fmt: skip
+    sealed = key.seal(found.content, _place(due)) if found.kept else None
+    with transaction.atomic():
+        ours = _ours(
+            due, code="", reason="", lease_until=None, finished_at=Now(),
+            rows=found.rows, kept=found.kept, size=found.size, unread=found.unread,
+        )  # fmt: skip
+        if ours and sealed is not None:
+            large.keep(due, sealed)
+    return ours
 
 
 def _ours(due: CopyReading, **told: object) -> bool:

@@ -1,7 +1,7 @@
 """Recording what people decide."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,10 +12,14 @@ from consent.models import ConsentDecision, DecisionImport, NoticeVersion, Subje
 from consent.rules import DecisionKind, DecisionSource
 from consent.selectors.subjects import key_of
 from consent.services import standings
+from governance.constraints import broken_by
 from governance.crypto import SealingKey
 from governance.errors import ColophonError
 from governance.models import Purpose, WebhookKind
 from governance.services import ledger, webhooks
+
+KEY_ONCE = "consent_decision_key_once"
+ATTEMPTS = 3
 
 
 class IdempotencyKeyReusedError(ColophonError):
@@ -60,6 +64,32 @@ class NoticeWithoutPurposeError(ColophonError):
     status = 422
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a person says of a purpose. ``key`` is the same whenever the same is said again."""
+
+    purpose: Purpose
+    kind: DecisionKind
+    decided_at: datetime
+    key: UUID
+    source: DecisionSource = DecisionSource.PERSON
+    notice_version: NoticeVersion | None = None
+    valid_until: datetime | None = None
+    reason: str = field(default="", repr=False)
+    imported_by: DecisionImport | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is the same whenever it is said again."""
+        return {
+            "purpose": self.purpose,
+            "kind": DecisionKind(self.kind).value,
+            "decided_at": self.decided_at,
+            "source": DecisionSource(self.source).value,
+            "notice_version": self.notice_version,
+            "valid_until": self.valid_until,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A decision, and whether it had been recorded before."""
@@ -68,71 +98,100 @@ class Recorded:
     replayed: bool
 
 
-@transaction.atomic
-def record(
-    *,
-    subject: Subject,
-    purpose: Purpose,
-    kind: DecisionKind,
-    decided_at: datetime,
-    key: UUID,
-    source: DecisionSource = DecisionSource.PERSON,
-    notice_version: NoticeVersion | None = None,
-    valid_until: datetime | None = None,
-    reason: str = "",
-    imported_by: DecisionImport | None = None,
-) -> Recorded:
-    """Record a decision once; the same key and facts again return the first outcome.
+def record(*, subject: Subject, **said: Any) -> Recorded:
+    """Record one thing that a person says, a `Said`, as `record_each` does."""
+    return record_each(subject=subject, said=[Said(**said)])[0]
 
-    Raises `SubjectErasedError`, `SubjectUnregisteredError` and the errors of this module.
+
+@transaction.atomic
+def record_each(*, subject: Subject, said: Sequence[Said]) -> list[Recorded]:
+    """Record what a person says, each thing once; the same again returns the first outcome.
+
+    All of it is recorded, or nothing. Raises `SubjectErasedError`, `SubjectUnregisteredError` and
+    the errors of this module.
     """
-    facts = {
-        "purpose": purpose,
-        "kind": DecisionKind(kind).value,
-        "decided_at": decided_at,
-        "source": DecisionSource(source).value,
-        "notice_version": notice_version,
-        "valid_until": valid_until,
-    }
-    if DecisionSource(source).needs_reason and not reason.strip():
+    if not said:
+        return []
+    if any(DecisionSource(each.source).needs_reason and not each.reason.strip() for each in said):
         raise ReasonMissingError("say by which right this is said for the person, or why")
     sealing = key_of(subject)
-    if notice_version is not None:
-        _refuse_unseen(notice_version, purpose)
-    sealed = sealing.seal(reason.encode(), _reason_place(subject, key)) if reason else None
-    extra = {"reason_sealed": sealed, "imported_by": imported_by}
-    decision, created = _kept_once(subject, key, {**facts, **extra})
-    if created:
-        _tell(decision, sealing)
-    elif _differs(decision, facts) or reason_of(decision, sealing) != reason:
-        raise IdempotencyKeyReusedError("this key stands for another decision", key=str(key))
-    return Recorded(decision, replayed=not created)
+    for each in said:
+        if each.notice_version is not None:
+            _refuse_unseen(each.notice_version, each.purpose)
+    known, made = _kept_once(subject, said, sealing)
+    for each in said:
+        if each.key in known:
+            _refuse_another(known[each.key], each, sealing)
+    _tell(list(made.values()), sealing)
+    return [
+        Recorded(known.get(each.key) or made[each.key], replayed=each.key in known) for each in said
+    ]
 
 
-def _kept_once(
-    subject: Subject, key: UUID, facts: Mapping[str, Any]
-) -> tuple[ConsentDecision, bool]:
-    try:
-        return subject.decisions.get_or_create(idempotency_key=key, defaults=facts)
-    except IntegrityError as error:
-        _explain(error)
-        raise
+Kept = dict[UUID, ConsentDecision]
 
 
-def _tell(decision: ConsentDecision, sealing: SealingKey) -> None:
+def _kept_once(subject: Subject, said: Sequence[Said], sealing: SealingKey) -> tuple[Kept, Kept]:
+    """Return, by key, what was recorded before, and what is now."""
+    for attempt in range(ATTEMPTS):
+        before = subject.decisions.filter(idempotency_key__in=[each.key for each in said])
+        known = {
+            each.idempotency_key: each
+            for each in before.select_related("purpose", "notice_version")
+        }
+        new = [_decision(subject, each, sealing) for each in said if each.key not in known]
+        try:
+            with transaction.atomic():
+                made = ConsentDecision.objects.bulk_create(new)
+        except IntegrityError as error:
+            # Who says the same at the same time is known when we look again.
+            if broken_by(error) != KEY_ONCE or attempt == ATTEMPTS - 1:
+                _explain(error)
+                raise
+        else:
+            return known, {each.idempotency_key: each for each in made}
+    raise AssertionError("unreachable")
+
+
+def _decision(subject: Subject, said: Said, sealing: SealingKey) -> ConsentDecision:
+    place = _reason_place(subject, said.key)
+    return ConsentDecision(
+        subject=subject, idempotency_key=said.key, imported_by=said.imported_by,
+        reason_sealed=sealing.seal(said.reason.encode(), place) if said.reason else None,
+        **said.facts(),
+    )  # fmt: skip
+
+
+def _refuse_another(decision: ConsentDecision, said: Said, sealing: SealingKey) -> None:
+    facts = said.facts()
+    differs = any(getattr(decision, name) != value for name, value in facts.items())
+    if differs or reason_of(decision, sealing) != said.reason:
+        raise IdempotencyKeyReusedError("this key stands for another decision", key=str(said.key))
+
+
+def _tell(decisions: Sequence[ConsentDecision], sealing: SealingKey) -> None:
     """Leave it to be weighed against trainings, tell pipelines of a "no", and tell the ledger."""
-    Unweighed.objects.create(decision=decision)
-    standings.leave_word(decision)
-    if not DecisionKind(decision.kind).is_yes:
-        about = decision.purpose.key
-        webhooks.announce(
-            kind=WebhookKind.PERMISSION_CHANGED, facts={"purpose": about}, about=about
-        )
-    ledger.append(
-        kind="decision.recorded",
-        facts=decision.evidence(),
-        key=sealing,
-        sealed_for=decision.subject.uuid,
+    if not decisions:
+        return
+    Unweighed.objects.bulk_create(Unweighed(decision=each) for each in decisions)
+    standings.leave_word(decisions)
+    refused = [each.purpose.key for each in decisions if not DecisionKind(each.kind).is_yes]
+    announce_change(refused)
+    ledger.append_many(
+        [
+            ledger.Happening(
+                kind="decision.recorded", facts=each.evidence(), key=sealing,
+                sealed_for=each.subject.uuid,
+            )
+            for each in decisions
+        ]
+    )  # fmt: skip
+
+
+def announce_change(purposes: Iterable[str]) -> None:
+    """Tell pipelines that for some purposes the gate may answer otherwise now, and not of whom."""
+    webhooks.announce_each(
+        kind=WebhookKind.PERMISSION_CHANGED, told=[({"purpose": each}, each) for each in purposes]
     )
 
 
@@ -148,10 +207,6 @@ def _reason_place(subject: Subject, key: UUID) -> str:
     return f"consent_consentdecision/{subject.uuid}/{key}/reason"
 
 
-def _differs(decision: ConsentDecision, facts: Mapping[str, Any]) -> bool:
-    return any(getattr(decision, name) != value for name, value in facts.items())
-
-
 def _refuse_unseen(notice_version: NoticeVersion, purpose: Purpose) -> None:
     if notice_version.published_at is None:
         raise NoticeNotPublishedError("the notice is a draft")
@@ -161,7 +216,7 @@ def _refuse_unseen(notice_version: NoticeVersion, purpose: Purpose) -> None:
 
 def _explain(error: IntegrityError) -> None:
     """Raise our error for a constraint that a caller can break."""
-    broken = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+    broken = broken_by(error)
     if broken == "consent_decision_not_in_the_future":
         raise DecidedInTheFutureError("the decision is dated in the future") from None
     if broken == "consent_decision_only_a_yes_expires":

@@ -8,7 +8,7 @@ tokens outdated and changes nothing.
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,9 @@ from pyroaring import BitMap
 
 from consent.connectors import connector_for
 from consent.connectors.base import Connector, ConnectorError, Erased, Place
-from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureBatch, ErasureStep
-from consent.selectors.identifier_keys import digests_at, moved_up
-from consent.selectors.persons import several
+from consent.selectors.identifier_keys import moved_up, usable_digests
+from consent.selectors.persons import rows_of_each
 from consent.selectors.subjects import looked_for
 from consent.services import reappearances, stays
 from consent.services.claims import Batch, claim, kept_alive, put_off, remember_located
@@ -71,13 +70,12 @@ class Wanted:
     version: int
     steps: Mapping[bytes, set[int]]
 
-    def by(self, scheme: str, value: str) -> Collection[int]:
-        """Return the steps that look for a value; none for one that can identify nobody."""
-        try:
-            [digest] = digests_at(self.version, scheme, [value])
-        except IdentifierMalformedError:
-            return ()
-        return self.steps.get(digest, ())
+    def among(self, scheme: str, values: Sequence[str]) -> Iterator[tuple[str, Collection[int]]]:
+        """Yield those values that somebody is looked for by, each with the steps that do."""
+        digests = usable_digests(self.version, scheme, values)
+        for value, digest in zip(values, digests, strict=True):
+            if digest is not None and digest in self.steps:
+                yield value, self.steps[digest]
 
 
 def carry_out(*, dataset_id: int) -> int:
@@ -116,7 +114,8 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         step=str(steps[0].uuid) if len(steps) == 1 else "",
         unknown=all(each.certainty == Certainty.UNKNOWN for each in steps),
     )
-    rows = rows_of_each({each.pk: each.request.subject_id for each in steps})
+    people = rows_of_each(each.request.subject_id for each in steps)
+    rows = {each.pk: people[each.request.subject_id] for each in steps}
     wanted, unknown = people_of(rows, dataset.subject_scheme)
     if unknown and place.kind != Storage.Kind.MANUAL:
         error = IdentifierMissingError(
@@ -137,13 +136,6 @@ def _erase(batch: Batch, dataset: Dataset) -> int:
         reason = "rows are still there after erasing: it is tried again"
         put_off(batch.only(remaining), RowsRemainError.code, reason, retryable=True)
     return _finish(batch.only(batch.tokens.keys() - remaining.keys()), erased, rows)
-
-
-def rows_of_each(subjects: Mapping[int, int]) -> dict[int, BitMap]:
-    """Return, by step, all rows of the person that each step is about, the given one among them."""
-    people = several(set(subjects.values()))
-    of = {row: person for person in people for row in person}
-    return {step: of.get(subject, BitMap([subject])) for step, subject in subjects.items()}
 
 
 def people_of(rows: Mapping[int, BitMap], scheme: str) -> tuple[Wanted, set[int]]:
@@ -173,11 +165,10 @@ def read(connector: Connector, place: Place, scheme: str, wanted: Wanted) -> Rea
     values: set[str] = set()
     rows: Counter[int] = Counter()
     for batch in connector.members(place):
-        for value, times in Counter(batch).items():
-            steps = wanted.by(scheme, value)
-            if steps:
-                values.add(value)
-                rows.update(dict.fromkeys(steps, times))
+        times = Counter(batch)
+        for value, steps in wanted.among(scheme, list(times)):
+            values.add(value)
+            rows.update(dict.fromkeys(steps, times[value]))
     return Reading(frozenset(values), rows)
 
 

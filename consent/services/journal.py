@@ -1,6 +1,6 @@
 """Writing the journal of erasures, and bringing a restored database up to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -64,15 +64,23 @@ def require() -> None:
     journal.require(known.directory())
 
 
-def keep(*, request: UUID | None, at: datetime, buried: Sequence[Tombstone]) -> None:
-    """Write down who is forgotten, before that is committed.
+def keep(forgotten: Iterable[tuple[UUID, subjects.Forgotten]]) -> None:
+    """Write down who is forgotten, each with the request, before that is committed.
 
     It is part of the transaction that forgets. Raises `JournalUnavailableError` and
     `JournalDamagedError`.
     """
-    entry = Entry(at, request, tuple(_identifier(stone) for stone in buried))
-    line = journal.add(known.directory(), known.checksum_key(), entry, seen=known.last_seen())
-    JournalLine.objects.create(number=line.number, checksum=line.checksum)
+    entries = [
+        Entry(each.at, request, tuple(_identifier(stone) for stone in each.buried))
+        for request, each in forgotten
+        if each.buried
+    ]
+    if not entries:
+        return
+    lines = journal.add(known.directory(), known.checksum_key(), entries, seen=known.last_seen())
+    JournalLine.objects.bulk_create(
+        JournalLine(number=line.number, checksum=line.checksum) for line in lines
+    )
 
 
 @transaction.atomic

@@ -15,14 +15,15 @@ from consent.connectors import connector_for
 from consent.connectors.base import ConnectorError, Located, Place
 from consent.models import DryRun, ErasurePlan, RightsRequest
 from consent.selectors import planned
+from consent.selectors.persons import rows_of_each
 from consent.services import leases
 from consent.services.approving import waiting_plan
+from consent.services.claims import WORKERS_LOST
 from consent.services.erasing import (
     IdentifierMissingError,
     Reading,
     people_of,
     read,
-    rows_of_each,
 )
 from consent.services.places import place_of
 from consent.services.requests import record
@@ -30,7 +31,7 @@ from governance.models import Dataset
 from lineage.selectors.transparency import Certainty
 
 MOST_ATTEMPTS = 3
-WORKER_LOST = "worker_lost"
+_WORKERS_LOST = "whoever looked died each time: see the workers' log and memory"
 
 
 @transaction.atomic
@@ -56,7 +57,7 @@ def look(*, dry_run_id: int) -> bool:
         return False
     due = DryRun.objects.select_related("dataset__storage", "plan__request").get(pk=dry_run_id)
     if due.attempt > MOST_ATTEMPTS:
-        return _finish(due, token, code=WORKER_LOST, reason="the worker was lost while it looked")
+        return _finish(due, token, code=WORKERS_LOST, reason=_WORKERS_LOST)
     try:
         with leases.kept_alive(partial(_renew, due.pk, token)):
             found = _located(due)
@@ -78,7 +79,7 @@ def reading_of(dataset: Dataset, place: Place, subject_id: int) -> Reading:
     The count stands under the given key. Raises `IdentifierMissingError` and what connectors do.
     """
     scheme = dataset.subject_scheme
-    wanted, nameless = people_of(rows_of_each({subject_id: subject_id}), scheme)
+    wanted, nameless = people_of(rows_of_each([subject_id]), scheme)
     if nameless and place.subject_column:
         raise IdentifierMissingError(
             f"the person is not known by {scheme}: nothing can be looked for"

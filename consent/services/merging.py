@@ -15,12 +15,16 @@ from consent.selectors.decisions import NO, decided_by
 from consent.selectors.persons import rows_of, whole
 from consent.selectors.subjects import key_of
 from consent.services import standings
-from consent.services.decisions import IdempotencyKeyReusedError, ReasonMissingError
+from consent.services.decisions import (
+    IdempotencyKeyReusedError,
+    ReasonMissingError,
+    announce_change,
+)
 from consent.services.subjects import hold_people
 from governance.crypto import SealingKey
 from governance.errors import ColophonError
-from governance.models import ApiClient, WebhookKind
-from governance.services import ledger, webhooks
+from governance.models import ApiClient
+from governance.services import ledger
 
 
 class AlreadyOnePersonError(ColophonError):
@@ -133,10 +137,7 @@ def _tell(merge: SubjectMerge, kind: str, sealing: list[SealingKey]) -> None:
     Unweighed.objects.create(merge=merge)
     standings.leave_word_of_merge(merge)
     said = decided_by(whole([merge.one_id, merge.other_id])).filter(kind__in=NO)
-    for about in sorted(set(said.values_list("purpose__key", flat=True))):
-        webhooks.announce(
-            kind=WebhookKind.PERMISSION_CHANGED, facts={"purpose": about}, about=about
-        )
+    announce_change(sorted(set(said.values_list("purpose__key", flat=True))))
     both = (merge.one, merge.other)
     ledger.append_many(
         [

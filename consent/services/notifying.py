@@ -74,8 +74,8 @@ class _CannotTellError(Exception):
     """There is nothing to send as things are; the code says why."""
 
 
-def open_for(request: RightsRequest) -> int:
-    """Open a notice for each recipient in scope that has none; return how many.
+def open_for(*requests: RightsRequest) -> int:
+    """Open a notice for each recipient in scope of requests that has none; return how many.
 
     It belongs into the caller's transaction. Who received a model only is told of the model; as
     soon as they turn out to hold the person's data, they are told of the person as well. Once the
@@ -83,6 +83,12 @@ def open_for(request: RightsRequest) -> int:
     told of models only. Nobody is told before it is known that it was the person who asked, and
     that the plan is approved. Of data that merely came back they were told before.
     """
+    if not known.anybody():
+        return 0
+    return sum(_open_for(each) for each in requests)
+
+
+def _open_for(request: RightsRequest) -> int:
     waits = request.verified_at is None or request.steps.filter(released_at=None).exists()
     if request.kind not in TOLD_OF or waits:
         return 0

@@ -1,5 +1,7 @@
-"""Plan an erasure: every data set that holds the person or may, and every model."""
+"""Plan erasures: every data set that holds a person or may, and every model."""
 
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -9,80 +11,126 @@ from consent.models import ErasurePlan, ErasureStep, RightsRequest
 from consent.selectors import plans
 from consent.selectors.places import Obstacle
 from consent.selectors.requests import to_plan
+from consent.services import notifying
 from consent.services.remediation import open_for
-from consent.services.requests import record
 from consent.services.steps import add
 from consent.services.subjects import hold_people
+from consent.services.telling import Told, record, record_many
+from consent.services.together import in_time
+from governance.strictjson import JSON
+
+STEPS_TOGETHER = 5_000
+
+Drawn = tuple[RightsRequest, plans.Plan]
 
 _NOBODY_KNOWS = "nobody is known to have written it: register it, or look and settle it by hand"
 
 
 @transaction.atomic
-def plan(*, request_id: int) -> bool:
-    """Write the plan of a verified erasure, once; say whether this call did.
+def plan(*request_ids: int) -> int:
+    """Write the plans of verified erasures, each once; return how many this call wrote.
 
-    Its steps can be done at once, unless a policy asks for people who approve it first. It is about
-    all rows of the person, and nobody is merged or parted meanwhile.
+    Their steps can be done at once, unless a policy asks for people who approve them first. A plan
+    is about all rows of a person, and nobody is merged or parted meanwhile: so after a while what
+    is left is left to the next call.
     """
-    found = to_plan().select_for_update(of=("self",)).select_related("subject")
-    due = found.filter(pk=request_id).first()
-    if due is None:
-        return False
+    found = to_plan().filter(pk__in=request_ids).order_by("pk")
+    due = list(found.select_for_update(of=("self",), skip_locked=True).select_related("subject"))
+    if not due:
+        return 0
     hold_people(shared=True)
-    drawn = plans.drawn(due.subject, at=timezone.now())
-    made, _ = _written(due, drawn)
-    due.planned_at = timezone.now()
-    due.save(update_fields=["planned_at"])
-    open_for(request=due, affected=drawn.models)
-    record(
-        due, "erasure.planned",
-        {
-            "plan": str(made.uuid), "content_sha256": made.digest, "approvals": made.approvals,
-            "steps": len(drawn.steps), "models": len(drawn.models),
-        },
-    )  # fmt: skip
-    return True
+    now, told = timezone.now(), list[Told]()
+    drawn = plans.drawn_of([each.subject for each in due], at=now)
+    for some in _portions(in_time(zip(due, drawn, strict=True))):
+        made, _ = _written(some)
+        for request, each in some:
+            open_for(request, each.models)
+        told += [Told(each.request, "erasure.planned", _planned(each)) for each in made]
+    planned = [each.request for each in told]
+    RightsRequest.objects.filter(pk__in=[each.pk for each in planned]).update(planned_at=now)
+    notifying.open_for(*planned)
+    record_many(told)
+    return len(planned)
 
 
-def extend(*, request: RightsRequest) -> int:
+def extend(*, request: RightsRequest, late: Collection[int] | None = None) -> int:
     """Plan again where data sets have come into sight that have no step; return how many have now.
 
-    It is part of the caller's transaction, which holds the request.
+    ``late`` are the only ones to look at, where the erasure has begun and the person is known no
+    more to be in what they were derived of. It is part of the caller's transaction, which holds
+    the request.
     """
-    drawn = plans.drawn(request.subject, at=timezone.now())
+    if late is None:
+        drawn = plans.drawn(request.subject, at=timezone.now())
+    else:
+        drawn = plans.drawn_late(request.subject, late, at=timezone.now())
     known = set(request.steps.values_list("dataset_id", flat=True))
     if all(each.dataset.pk in known for each in drawn.steps):
         return 0
-    made, added = _written(request, drawn)
-    record(
-        request, "erasure.extended",
-        {
-            "plan": str(made.uuid), "content_sha256": made.digest, "approvals": made.approvals,
-            "steps": added,
-        },
-    )  # fmt: skip
+    [made], added = _written([(request, drawn)])
+    record(request, "erasure.extended", {**_facts(made), "steps": added})
     return added
 
 
-def _written(request: RightsRequest, drawn: plans.Plan) -> tuple[ErasurePlan, int]:
-    """Write down a plan, and steps for data sets that have none yet; return how many those are."""
-    content = drawn.content()
-    made = ErasurePlan.objects.create(
-        request=request, number=request.plans.count() + 1, content=content,
-        digest=plans.digest_of(content), approvals=drawn.review.approvals,
-    )  # fmt: skip
-    released_at = None if made.approvals else timezone.now()
-    known = set(request.steps.values_list("dataset_id", flat=True))
+def _portions(drawn: Iterable[Drawn]) -> Iterator[list[Drawn]]:
+    """Yield plans, as many at a time as can well be held in memory."""
+    some: list[Drawn] = []
+    steps = 0
+    for request, each in drawn:
+        some.append((request, each))
+        steps += len(each.steps)
+        if steps >= STEPS_TOGETHER:
+            yield some
+            some, steps = [], 0
+    if some:
+        yield some
+
+
+def _planned(plan: ErasurePlan) -> dict[str, JSON]:
+    content = plan.content
+    return {**_facts(plan), "steps": len(content["steps"]), "models": len(content["models"])}
+
+
+def _facts(plan: ErasurePlan) -> dict[str, JSON]:
+    digest, approvals = plan.digest, plan.approvals
+    return {"plan": str(plan.uuid), "content_sha256": digest, "approvals": approvals}
+
+
+def _written(drawn: Sequence[Drawn]) -> tuple[list[ErasurePlan], int]:
+    """Write down plans, and steps for data sets that have none yet; return how many those are."""
+    requests = [request for request, _ in drawn]
+    before = Counter(
+        ErasurePlan.objects.filter(request__in=requests).values_list("request_id", flat=True)
+    )
+    known = set(
+        ErasureStep.objects.filter(request__in=requests).values_list("request_id", "dataset_id")
+    )
+    made = ErasurePlan.objects.bulk_create(
+        _plan(request, each, number=before[request.pk] + 1) for request, each in drawn
+    )
     steps = [
-        ErasureStep(
-            request=request, dataset=each.dataset, certainty=each.certainty,
-            position=each.position, released_at=released_at, **_state(each),
-        )
-        for each in drawn.steps
-        if each.dataset.pk not in known
-    ]  # fmt: skip
+        _step(request, step, released=not each.review.approvals)
+        for request, each in drawn
+        for step in each.steps
+        if (request.pk, step.dataset.pk) not in known
+    ]
     add(steps)
     return made, len(steps)
+
+
+def _plan(request: RightsRequest, drawn: plans.Plan, *, number: int) -> ErasurePlan:
+    content = drawn.content()
+    return ErasurePlan(
+        request=request, number=number, content=content, digest=plans.digest_of(content),
+        approvals=drawn.review.approvals,
+    )  # fmt: skip
+
+
+def _step(request: RightsRequest, step: plans.PlannedStep, *, released: bool) -> ErasureStep:
+    return ErasureStep(
+        request=request, dataset=step.dataset, certainty=step.certainty, position=step.position,
+        released_at=timezone.now() if released else None, **_state(step),
+    )  # fmt: skip
 
 
 def _state(step: plans.PlannedStep) -> dict[str, Any]:

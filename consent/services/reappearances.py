@@ -7,7 +7,7 @@ as they do for everybody. What to look for stands on the tombstones, which a `Re
 while there is something left to erase.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import uuid4
 
 from django.db import IntegrityError, connection, transaction
@@ -16,6 +16,8 @@ from pyroaring import BitMap
 
 from consent.models import (
     ErasureStep,
+    Manifest,
+    MembershipSpan,
     Reappearance,
     RequestKind,
     Revival,
@@ -23,12 +25,13 @@ from consent.models import (
     Subject,
     Tombstone,
 )
-from consent.selectors import membership
+from consent.selectors import late, membership
+from consent.selectors.persons import rows_of_each
 from consent.selectors.subjects import stands_in
 from consent.services import planning, stays
 from consent.services.claims import Batch
 from consent.services.requests import open_automatic, record
-from consent.services.subjects import hold_people
+from consent.services.subjects import Forgotten, hold_people
 from governance.models import Dataset
 
 ATTEMPTS = 3
@@ -65,16 +68,58 @@ def end(batch: Batch) -> None:
         cursor.execute(_END, [list(batch.tokens)])
 
 
-def has_more_to_erase(request: RightsRequest) -> bool:
-    """Add what was derived of the data since the plan was made; say whether there is any."""
-    return stands_in(request.subject) and planning.extend(request=request) > 0
+def with_more_to_erase(due: Collection[RightsRequest]) -> set[RightsRequest]:
+    """Add to plans what came into sight since they were made; return those with anything new.
+
+    Whoever stands in is looked for anew. Of the others that is a data set that a list has named
+    them in since, or one that was derived of their data since.
+    """
+    seen = late.since_planned([each for each in due if not stands_in(each.subject)])
+    return {
+        each
+        for each in due
+        if (stands_in(each.subject) or seen[each])
+        and planning.extend(request=each, late=seen.get(each)) > 0
+    }
 
 
-def let_go(subject: Subject) -> None:
-    """Let nothing lead from a tombstone to the person any more: there is nothing left to erase."""
-    mine = Reappearance.objects.filter(request__subject=subject)
-    mine.update(ended_at=Coalesce("ended_at", Now()), request=None, looked_for_at=None)
-    Revival.objects.filter(subject=subject).delete()
+def listed_again(forgotten: Mapping[int, Forgotten]) -> None:
+    """Note whom a list has named since their step was done, before they were forgotten.
+
+    As if the list had come after that: the data came back, and is erased by another erasure. The
+    caller holds people alone.
+    """
+    rows = rows_of_each(forgotten)
+    of = membership.stays_of([row for person in rows.values() for row in person])
+    spans = MembershipSpan.objects.filter(pk__in=set().union(*of.values()), until=None)
+    still = {each.pk: each for each in spans.order_by("dataset_id").select_related("since")}
+    for pk, person in rows.items():
+        theirs = {span: row for row in person for span in of[row] if span in still}
+        for span, row in theirs.items():
+            _came_back(still[span], row, forgotten[pk].buried)
+
+
+def _came_back(stay: MembershipSpan, row: int, buried: Sequence[Tombstone]) -> None:
+    named = Manifest.objects.filter(version=stay.since_id, scheme__in=[s.scheme for s in buried])
+    manifest = named.exclude(mode=Manifest.Mode.REMOVE).order_by("-pk").first()
+    if manifest is None:
+        return
+    Reappearance.objects.bulk_create(
+        [
+            Reappearance(dataset_id=stay.dataset_id, tombstone=stone, manifest=manifest)
+            for stone in buried
+            if stone.scheme == manifest.scheme
+        ],
+        ignore_conflicts=True,
+    )
+    stays.end(dataset_id=stay.dataset_id, people=BitMap([row]), version=stay.since)
+
+
+def let_go(people: Collection[Subject]) -> None:
+    """Let nothing lead from a tombstone to people any more: there is nothing left to erase."""
+    theirs = Reappearance.objects.filter(request__subject__in=people)
+    theirs.update(ended_at=Coalesce("ended_at", Now()), request=None, looked_for_at=None)
+    Revival.objects.filter(subject__in=people).delete()
 
 
 def revive(subject: Subject, tombstones: Collection[Tombstone]) -> None:

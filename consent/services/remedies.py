@@ -13,6 +13,7 @@ from consent.measures import EXEMPT, ON_TWO_WORDS, MeasureKind
 from consent.models import Remediation, RemediationMeasure, RightsRequest
 from consent.selectors import guarantees, remedies
 from consent.selectors.remedies import Remedied
+from consent.services.colleagues import PersonNeededError, is_person
 from consent.services.telling import record
 from governance.errors import ColophonError
 from governance.models import ApiClient, WebhookKind
@@ -53,13 +54,6 @@ class MeasureKeyReusedError(ColophonError):
     """The idempotency key stands for another measure."""
 
     code: ClassVar[str] = "idempotency_key_reused"
-    status: ClassVar[int] = 409
-
-
-class SamePersonError(ColophonError):
-    """Whoever recorded a measure cannot be the second who stands for it."""
-
-    code: ClassVar[str] = "second_person_needed"
     status: ClassVar[int] = 409
 
 
@@ -124,18 +118,20 @@ def take(
 
 
 @transaction.atomic
-def approve(*, measure: RemediationMeasure, by: ApiClient) -> None:
-    """Stand for a measure as the second. Raises `SamePersonError` and `NothingToApproveError`."""
+def approve(*, measure: RemediationMeasure, by: str) -> None:
+    """Stand for a measure besides whoever recorded it, as somebody of the staff.
+
+    Raises `PersonNeededError`, `RemediationClosedError` and `NothingToApproveError`.
+    """
+    if not is_person(by):
+        raise PersonNeededError("a key brings evidence; a person at the desk stands for it")
     held = _held(remedies.remediation(measure.remediation.uuid))
     needing = (*ON_TWO_WORDS, MeasureKind.RETIRE)
-    open_one = remedies.in_force().filter(pk=measure.pk, kind__in=needing, approved_by=None)
-    found = open_one.first()
-    if found is None:
+    open_one = remedies.in_force().filter(pk=measure.pk, kind__in=needing, approved_at=None)
+    if not open_one.update(approved_by_staff=by, approved_at=timezone.now()):
         raise NothingToApproveError("the measure needs no second word, or does not hold any more")
-    if found.by_id == by.pk:
-        raise SamePersonError("whoever recorded it cannot approve it: another has to")
-    open_one.update(approved_by=by, approved_at=timezone.now())
-    record(held.request, "remediation.measure_approved", _facts(found))
+    facts = {**_facts(measure), "by": by}
+    record(held.request, "remediation.measure_approved", facts)
     _tell(held)
 
 
@@ -144,8 +140,6 @@ def follow(request: RightsRequest) -> int:
 
     It belongs into the caller's transaction, which holds the request.
     """
-    if not request.remediations.exists():
-        return 0
     for each in remedies.in_force().filter(remediation__request=request, kind__in=EXEMPT):
         _look_again(each)
     waiting = remedies.to_tell().filter(request=request)

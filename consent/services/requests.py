@@ -1,4 +1,4 @@
-"""Open rights requests, answer them, and settle what only a person can settle."""
+"""Open rights requests and answer them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,6 @@ from django.utils import timezone
 from consent.deadlines import Law
 from consent.models import (
     AT_ONCE,
-    ErasureStep,
     RequestKind,
     RequestSource,
     RightsRequest,
@@ -36,6 +35,7 @@ from consent.services.telling import (
     record,
     record_many,
 )
+from governance.constraints import broken_by
 from governance.errors import ColophonError
 from governance.models import LegalBasis, Purpose
 from governance.strictjson import JSON
@@ -50,7 +50,6 @@ __all__ = [
     "open_request",
     "record",
     "record_many",
-    "settle_step",
     "take_back_every_permission",
 ]
 
@@ -61,13 +60,6 @@ _RACES = {
     "consent_restriction_one_in_force",
 }
 _ATTEMPTS = 5
-
-
-class StepSettledError(ColophonError):
-    """The step has its outcome, or is being worked on."""
-
-    code: ClassVar[str] = "step_not_open"
-    status: ClassVar[int] = 409
 
 
 class DetailsMissingError(ColophonError):
@@ -136,8 +128,7 @@ def open_request(
             with transaction.atomic():
                 return _opened(asked)
         except IntegrityError as error:
-            broken = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
-            if broken not in _RACES or attempt == _ATTEMPTS - 1:
+            if broken_by(error) not in _RACES or attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
 
@@ -207,38 +198,6 @@ def answer(*, request: RightsRequest, facts: Mapping[str, JSON] | None = None) -
 def correct(*, request: RightsRequest, reason: str) -> None:
     """Note what a person has put right, or that there was nothing to; raise as `answer` does."""
     notifying.open_for(_answer(request, (RequestKind.RECTIFICATION,), {}, reason))
-
-
-@transaction.atomic
-def settle_step(
-    *,
-    step: ErasureStep,
-    outcome: ErasureStep.Outcome,
-    code: str,
-    reason: str,
-    evidence: str = "",
-    document_sha256: str = "",
-    by: str = "",
-) -> None:
-    """Give a step that no connector can carry out its outcome, on a person's word.
-
-    ``evidence`` is what they say of how it was done, and stays inside; ``document_sha256`` is of
-    a document that shows it, which they keep.
-    """
-    found = ErasureStep.objects.filter(
-        pk=step.pk, state=ErasureStep.State.BLOCKED, released_at__isnull=False
-    )
-    said = {"said": evidence, "document_sha256": document_sha256.lower()}
-    settled = found.update(
-        state=ErasureStep.State.DONE, outcome=outcome, code=code, reason=reason,
-        evidence={name: value for name, value in said.items() if value},
-        finished_at=timezone.now(),
-    )  # fmt: skip
-    if not settled:
-        raise StepSettledError("only a blocked step can be settled by hand")
-    facts = {"step": str(step.uuid), "outcome": outcome, "by": by}
-    facts["document_sha256"] = said["document_sha256"]
-    record(step.request, "erasure.settled", {name: each for name, each in facts.items() if each})
 
 
 def _same(found: RightsRequest, asked: _Asked) -> RightsRequest:
@@ -316,17 +275,17 @@ def _take_back(
     request: RightsRequest, every: Iterable[Purpose], source: DecisionSource, reason: str = ""
 ) -> None:
     withdrawn = request.kind == RequestKind.ERASURE
+    said = []
     for purpose in every:
-        by_consent = purpose.legal_basis == LegalBasis.CONSENT
-        decisions.record(
-            subject=request.subject,
-            purpose=purpose,
-            kind=DecisionKind.WITHDRAWN if withdrawn and by_consent else DecisionKind.OBJECTED,
-            decided_at=request.received_at,
-            source=source,
-            reason=reason,
-            key=_key_for(request, purpose),
-        )
+        taken = withdrawn and purpose.legal_basis == LegalBasis.CONSENT
+        kind = DecisionKind.WITHDRAWN if taken else DecisionKind.OBJECTED
+        said.append(
+            decisions.Said(
+                purpose=purpose, kind=kind, decided_at=request.received_at, source=source,
+                reason=reason, key=_key_for(request, purpose),
+            )
+        )  # fmt: skip
+    decisions.record_each(subject=request.subject, said=said)
 
 
 def _key_for(request: RightsRequest, purpose: Purpose) -> UUID:

@@ -9,10 +9,10 @@ from django.utils import timezone
 from consent.models import RequestLetter, Restriction, RightsRequest, Unweighed
 from consent.selectors import restrictions
 from consent.services import letters, notifying
+from consent.services.decisions import announce_change
 from consent.services.telling import held, record
 from governance.errors import ColophonError
-from governance.models import Purpose, WebhookKind
-from governance.services import webhooks
+from governance.models import Purpose
 
 
 class NotRestrictedError(ColophonError):
@@ -44,10 +44,7 @@ def begin(request: RightsRequest, *, since: datetime) -> Restriction:
     """
     made = Restriction.objects.create(request=request, subject=request.subject, since=since)
     Unweighed.objects.create(restriction=made)
-    for about in Purpose.objects.order_by("pk").values_list("key", flat=True):
-        webhooks.announce(
-            kind=WebhookKind.PERMISSION_CHANGED, facts={"purpose": about}, about=about
-        )
+    announce_change(Purpose.objects.order_by("pk").values_list("key", flat=True))
     return made
 
 

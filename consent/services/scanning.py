@@ -21,10 +21,9 @@ from django.db import connection, transaction
 
 from consent.connectors import connector_for
 from consent.connectors.base import ConnectorError
-from consent.identifiers import IdentifierMalformedError
 from consent.models import ErasureStep, Manifest, MembershipScan
 from consent.selectors import scans
-from consent.selectors.identifier_keys import current, digests_at
+from consent.selectors.identifier_keys import current, usable_digests
 from consent.services import leases, membership, staging
 from consent.services.leases import LostClaimError
 from consent.services.places import place_of
@@ -87,7 +86,8 @@ class _Reading:
     def digests(self, batches: Iterable[list[str]]) -> Iterator[Sequence[bytes]]:
         """Yield the digests of those values that can name somebody, and count them all."""
         for values in batches:
-            found = _usable(self.key, self.scheme, values)
+            tried = usable_digests(self.key, self.scheme, values)
+            found = [each for each in tried if each is not None]
             self.rows += len(values)
             self.unusable += len(values) - len(found)
             self.mac.update(b"".join(found))
@@ -190,20 +190,6 @@ def _lacking(scan: MembershipScan, version: DatasetVersion, reading: _Reading) -
             "nobody has told of a write",
         )
     return Lacking()
-
-
-def _usable(key: int, scheme: str, values: Sequence[str]) -> Sequence[bytes]:
-    try:
-        return digests_at(key, scheme, values)
-    except IdentifierMalformedError:
-        return [found for each in values for found in _digest_or_nothing(key, scheme, each)]
-
-
-def _digest_or_nothing(key: int, scheme: str, value: str) -> Sequence[bytes]:
-    try:
-        return digests_at(key, scheme, [value])
-    except IdentifierMalformedError:
-        return ()
 
 
 def _claim(scan_id: int) -> MembershipScan | None:

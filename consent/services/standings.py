@@ -26,16 +26,18 @@ TOGETHER = 15_000  # with further rows of theirs still few to the selectors
 EVER = datetime.fromtimestamp(0, UTC)  # due at any instant that is asked about
 
 
-def leave_word(decision: ConsentDecision) -> None:
-    """Leave word that a person's standing is another from now on, and when a "yes" runs out.
+def leave_word(decisions: Iterable[ConsentDecision]) -> None:
+    """Leave word that people's standing is another from now on, and when a "yes" runs out.
 
-    It is part of the transaction that records the decision.
+    It is part of the transaction that records the decisions.
     """
-    instants = [at for at in (decision.decided_at, decision.valid_until) if at is not None]
+    parents = dict(Purpose.objects.values_list("pk", "parent_id"))
     StandingPending.objects.bulk_create(
-        StandingPending(purpose_id=purpose, subject_id=decision.subject_id, due_at=at)
-        for purpose in narrower(decision.purpose_id)
-        for at in instants
+        StandingPending(purpose_id=purpose, subject_id=each.subject_id, due_at=at)
+        for each in decisions
+        for purpose in narrower(each.purpose_id, parents)
+        for at in (each.decided_at, each.valid_until)
+        if at is not None
     )
 
 

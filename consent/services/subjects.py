@@ -1,18 +1,21 @@
 """Registering people, and forgetting them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from pyroaring import BitMap
 
 from consent import identifiers as spelling
 from consent.identifiers import IdentifierMalformedError
 from consent.models import Subject, SubjectIdentifier, SubjectKey, Tombstone
 from consent.selectors import subjects as known
 from consent.selectors.identifier_keys import Digests, Keys, current, moved_up, steadily
-from consent.selectors.persons import rows_of
+from consent.selectors.persons import rows_of, rows_of_each
 from consent.selectors.subjects import SubjectErasedError, SubjectUnregisteredError, key_of
 from governance.crypto import SealingKey, new_key
 from governance.errors import ColophonError
@@ -21,6 +24,7 @@ from governance.locks import Lock
 from governance.services import ledger
 
 __all__ = [
+    "Forgotten",
     "IdentifiersOfTwoPeopleError",
     "PersonBeingErasedError",
     "PersonWasErasedError",
@@ -28,6 +32,7 @@ __all__ = [
     "SubjectErasedError",
     "SubjectUnregisteredError",
     "forget",
+    "forget_together",
     "hold_people",
     "key_of",
     "register",
@@ -63,6 +68,14 @@ class Registered:
 
     subject: Subject
     created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Since when a person is forgotten, and the tombstones that were left of them now."""
+
+    at: datetime
+    buried: list[Tombstone]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -116,30 +129,48 @@ def register(*, identifiers: Sequence[tuple[str, str]], again: bool = False) -> 
 
 @transaction.atomic
 def forget(*, subject: Subject) -> list[Tombstone]:
-    """Destroy the person's keys and identifiers, and leave tombstones, which are returned.
+    """Forget one person as `forget_together` does; return the tombstones that were left."""
+    forgotten = forget_together([subject])
+    subject.refresh_from_db()
+    return forgotten[subject.pk].buried
 
-    Doing it twice is harmless, and returns none. It is part of the caller's transaction, and about
-    all rows of the person. Decisions and memberships stay, and are nobody's: no row leads to them
+
+@transaction.atomic
+def forget_together(people: Collection[Subject]) -> dict[int, Forgotten]:
+    """Destroy people's keys and identifiers, and leave tombstones; return those, by person.
+
+    Doing it twice is harmless, and leaves none. It is part of the caller's transaction, and about
+    all rows of each person. Decisions and memberships stay, and are nobody's: no row leads to them
     from an identifier any more. Bytes in backups and in the database's own write-ahead log live
     until those are rotated.
     """
-    stones: list[Tombstone] = []
     hold_people(shared=False)
-    rows = Subject.objects.select_for_update(no_key=True).filter(pk__in=rows_of(subject))
-    for held in rows.order_by("pk"):
-        if held.erased_at is None:
-            stones += _forget(held)
-    subject.refresh_from_db()
-    return stones
+    rows = rows_of_each(each.pk for each in people)
+    held = Subject.objects.select_for_update(no_key=True).filter(
+        pk__in=list(BitMap.union(BitMap(), *rows.values()))
+    )
+    alive = [each.pk for each in held.order_by("pk") if each.erased_at is None]
+    stones = _bury(SubjectIdentifier.objects.filter(subject__in=alive))
+    SubjectIdentifier.objects.filter(subject__in=alive).delete()
+    SubjectKey.objects.filter(subject__in=alive).delete()
+    for schemes, some in _by_schemes(alive, stones).items():
+        living = Subject.objects.filter(pk__in=some)
+        living.update(erased_at=Now(), erased_schemes=list(schemes))
+    since = Subject.objects.filter(pk__in=list(rows), erased_at__isnull=False)
+    return {
+        pk: Forgotten(at, [stone for row in rows[pk] for stone in stones.pop(row, ())])
+        for pk, at in since.order_by("pk").values_list("pk", "erased_at")
+        if at is not None
+    }
 
 
-def _forget(held: Subject) -> list[Tombstone]:
-    stones = _bury(list(held.identifiers.all()))
-    schemes = sorted({stone.scheme for stone in stones})
-    held.identifiers.all().delete()
-    SubjectKey.objects.filter(subject=held).delete()
-    Subject.objects.filter(pk=held.pk).update(erased_at=Now(), erased_schemes=schemes)
-    return stones
+def _by_schemes(
+    people: Collection[int], stones: Mapping[int, Collection[Tombstone]]
+) -> dict[tuple[str, ...], list[int]]:
+    found = defaultdict(list)
+    for row in people:
+        found[tuple(sorted({stone.scheme for stone in stones.get(row, ())}))].append(row)
+    return found
 
 
 def hold_people(*, shared: bool) -> None:
@@ -154,28 +185,33 @@ def hold_people(*, shared: bool) -> None:
         cursor.execute(f"SELECT {how}(%s)", [Lock.PEOPLE])
 
 
-def _bury(rows: Sequence[SubjectIdentifier]) -> list[Tombstone]:
-    """Leave tombstones, by the newest key, and return them.
+def _bury(rows: Iterable[SubjectIdentifier]) -> dict[int, list[Tombstone]]:
+    """Leave tombstones, by the newest key, and return them by whose they are.
 
     Who comes back is met by the tombstone that is there, so one by the key before is moved up. A
     row by the newest key has no such tombstone: those are moved up before any identifier is.
     """
     newest = current().newest
-    stones = {}
+    stones, owners = {}, {}
     for row in rows:
         [digest] = moved_up([bytes(row.digest)], row.key_version, newest)
+        owners[digest, row.scheme] = row.subject_id
         stones[digest, row.scheme] = Tombstone(
             scheme=row.scheme, digest=digest, key_version=newest, erased_at=Now()
         )
         if row.key_version < newest:
             old = Tombstone.objects.filter(scheme=row.scheme, digest=row.digest)
             old.update(digest=digest, key_version=newest)
-    return Tombstone.objects.bulk_create(
+    Tombstone.objects.bulk_create(
         [stones[each] for each in sorted(stones)],
         update_conflicts=True,
         unique_fields=["digest", "scheme"],
         update_fields=["erased_at"],
     )
+    found = defaultdict(list)
+    for each in sorted(stones):
+        found[owners[each]].append(stones[each])
+    return found
 
 
 def _met(identifiers: Sequence[tuple[str, str]], keys: Keys) -> _Met:

@@ -7,7 +7,7 @@ that come close together are told as one.
 
 import base64
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import SplitResult
@@ -110,17 +110,16 @@ def announce(*, kind: WebhookKind, facts: Mapping[str, JSON], about: str = "") -
     sends one waits for us, so that what we did is in force when it arrives. Raises RuntimeError
     outside a transaction.
     """
-    announce_each(kind=kind, told=[(about, facts)])
+    announce_each(kind=kind, told=[(facts, about)])
 
 
-def announce_each(*, kind: WebhookKind, told: Iterable[tuple[str, Mapping[str, JSON]]]) -> None:
-    """Announce many things of one kind as `announce` does, each as what it is about and facts."""
+def announce_each(*, kind: WebhookKind, told: Collection[tuple[Mapping[str, JSON], str]]) -> None:
+    """Tell of many things of one kind as `announce` does, each with what it is about."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("it is announced in the transaction of what happened")
-    wanted = list(WebhookEndpoint.objects.filter(disabled_at=None, kinds__contains=[kind.value]))
-    if not wanted:
-        return
-    for about, facts in told:
+    to = WebhookEndpoint.objects.filter(disabled_at=None, kinds__contains=[kind.value])
+    wanted = list(to) if told else []
+    for facts, about in told if wanted else ():
         if about and _waits_for(wanted, kind, about):
             continue
         message = WebhookMessage.objects.create(kind=kind, about=about, payload=dict(facts))

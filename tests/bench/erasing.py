@@ -11,13 +11,16 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.db.models import QuerySet
 
+from consent import tasks
 from consent.connectors import connector_for
 from consent.connectors.base import Place
 from consent.models import ErasureBatch, ErasureStep, RightsRequest, Subject
 from consent.selectors import requests
-from consent.services import erasing, forgetting, planning, remediation, subjects
+from consent.services import subjects
 from consent.services.requests import open_erasure
+from deploy.sweeper import TOGETHER
 from governance.services.registry import register_dataset, register_storage
 from tests.bench.asking import milliseconds
 from tests.bench.row import Row
@@ -114,19 +117,24 @@ def measured(scale: str) -> Measured:
 
 
 def end_to_end(people: list[Subject]) -> None:
-    """Open, plan, carry out, forget and observe, as the workers do."""
-    opened = [open_erasure(subject=each, key=uuid4(), verified=True) for each in people]
-    for each in opened:
-        planning.plan(request_id=each.pk)
+    """Open each by itself; plan, carry out, forget and observe what is due, as the workers do."""
+    for each in people:
+        open_erasure(subject=each, key=uuid4(), verified=True)
+    while waiting := _as_told(requests.to_plan()):
+        tasks.plan(*waiting)
     while due := requests.datasets_to_erase_from():
         for dataset_id in due:
-            erasing.carry_out(dataset_id=dataset_id)
-    for each in opened:
-        forgetting.forget(request_id=each.pk)
-        remediation.observe(request_id=each.pk)
+            tasks.carry_out(dataset_id)
+    while waiting := _as_told(requests.to_observe()):
+        tasks.follow(*waiting)
     done = RightsRequest.objects.filter(completion_recorded_at__isnull=False).count()
     assert done == REQUESTS
     assert ErasureStep.objects.filter(outcome="erased").count() == REQUESTS * IN
+
+
+def _as_told(due: "QuerySet[RightsRequest]") -> list[int]:
+    """Return as many as the sweeper puts into a message."""
+    return list(due.values_list("pk", flat=True)[:TOGETHER])
 
 
 def bare_work(folder: Path) -> None:

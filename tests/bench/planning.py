@@ -19,7 +19,7 @@ PEOPLE = 60
 def erasure_plan(*, scale: str, environment: dict[str, str]) -> Row:
     """Plan erasures of people who are each in one data set, from all over the graph."""
     asked = [asked_for(dataset) for dataset in sample(PEOPLE)[:PEOPLE]]
-    ours = [milliseconds(lambda r=each: planning.plan(request_id=r.pk)) for each in asked]
+    ours = [milliseconds(lambda r=each: planning.plan(r.pk)) for each in asked]
     typical = sorted(asked, key=lambda each: each.steps.count())[len(asked) // 2]
     steps = list(typical.steps.values_list("dataset_id", flat=True))
     theirs = milliseconds(lambda: [ancestry.ancestors([pk]) for pk in steps])

@@ -54,6 +54,10 @@ def test_a_colleague_reads_looks_approves_and_settles(chromium, live_server, tmp
     visit.complaints.clear()  # the browser says itself that the answer was a refusal
     visit.fill("Reason", "the table was dropped")
     visit.press("Settle this step")
-    assert "Erased by hand." in visit.text
+    assert visit.page.get_by_label("Evidence").get_attribute("aria-invalid") == "true"
+    visit.complaints.clear()
+    visit.fill("Evidence", "looked with a colleague")
+    visit.press("Settle this step")
+    assert "Erased by hand, on a person's word; not read back." in visit.text
     assert request.steps.get(dataset__name="export").code == "dropped"
     assert visit.complaints == []

@@ -1,20 +1,37 @@
 """From each number at the desk to its list, to one of it, and back, in a real browser."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from consent.models import Manifest, Reappearance, RecipientNotice, Tombstone
+from consent.models import (
+    Manifest,
+    Reappearance,
+    RecipientNotice,
+    RightsRequest,
+    Tombstone,
+)
 from consent.selectors import queues
-from consent.services import assessing, erasing, looking, notifying, recipients, scanning
+from consent.selectors import remedies as selectors
+from consent.services import (
+    assessing,
+    erasing,
+    looking,
+    notifying,
+    recipients,
+    remedies,
+    scanning,
+)
 from governance.models import ApiClient, Dataset, WebhookDelivery, WebhookKind
 from governance.services import delivering, webhooks
 from tests.browser.test_desk import reads_well
 from tests.browser.test_portal import PHONE, visit_of
 from tests.factories import plans as made
 from tests.factories.listener import listening
+from tests.factories.remedies import EVIDENCE
 from tests.factories.training import facet, study, train
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,7 +40,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NUMBERS = {
     ("requests", "review"), ("requests", "erasing"), ("requests", "verifying"),
     ("steps", "blocked"), ("steps", "person"), ("dry_runs", "open"), ("remediations", "open"),
-    ("violations", "open"), ("reappearances", "open"), ("scans", "open"), ("scans", "failed"),
+    ("measures", "unapproved"), ("violations", "open"), ("reappearances", "open"),
+    ("scans", "open"), ("scans", "failed"),
     ("recipients", "given_up"), ("recipients", "unanswered"), ("recipients", "lapsed"),
     ("webhooks", "failing"), ("webhooks", "given_up"), ("webhooks", "disabled"),
 }  # fmt: skip
@@ -37,7 +55,7 @@ def waiting(transactional_db, tmp_path, settings) -> Iterator[None]:
         listener.answers = [(500, {})] * 9
         lake = made.lake(tmp_path)
         received(listener.url)
-        made.asked()
+        measured(made.asked())
         made.worked(erasing.carry_out)
         told()
         study()
@@ -53,6 +71,14 @@ def waiting(transactional_db, tmp_path, settings) -> Iterator[None]:
         lake.table.unlink()
         scanning.carry_out(scan_id=failed.pk)
         yield
+
+
+def measured(request: RightsRequest) -> None:
+    client, found = ApiClient.objects.create(name="trainer"), request.remediations.get()
+    remedies.take(
+        remediation=selectors.remediation(found.uuid), kind="unlearn_certified", key=uuid4(),
+        evidence=EVIDENCE["unlearn_certified"], by=client,
+    )  # fmt: skip
 
 
 def received(url: str) -> None:
@@ -118,10 +144,13 @@ def test_each_number_leads_to_its_list_and_back_and_what_is_listed_can_be_done(
             visit.page.get_by_role("link", name="What waits").click()
         assert visit.page.url == f"{visit.url}/desk"
     kinds = {each.split("/")[2]: each for each in seen}
-    assert set(kinds) == {"requests", "violations", "notices", "webhooks"}
-    for kind in ("violations", "notices", "webhooks"):
+    assert set(kinds) == {"requests", "violations", "notices", "webhooks", "measures"}
+    for kind in ("measures", "violations", "notices", "webhooks"):
         visit.open(kinds[kind])
         reads_well(visit)
+    visit.open(kinds["measures"])
+    visit.press("I have read it and stand for it")
+    assert "You stand for it, and the ledger knows that you do." in visit.text
     visit.open("/desk")
     visit.press("Scans that failed")
     visit.press("Scan again")

@@ -18,8 +18,8 @@ from consent.services.approving import (
     approve,
     reject,
 )
-from consent.services.requests import StepSettledError, settle_step
 from consent.services.retrying import StepNotBlockedError, retry_step
+from consent.services.settling import StepSettledError, settle_step
 from governance.keys import organisation_key
 from governance.models import Dataset, Storage
 from governance.policy_rules import PolicyRulesUnusableError, demands
@@ -348,7 +348,7 @@ def test_what_runs_is_done_or_has_its_turn_is_not_tried_again(lake):
     with pytest.raises(StepNotBlockedError):
         retry_step(step=step, by="staff:1")
     ErasureStep.objects.filter(pk=step.pk).update(lease_until=None, state="blocked", code="x")
-    settle_step(step=step, outcome="by_hand", code="done", reason="r")
+    settle_step(step=step, outcome="by_hand", code="done", reason="r", evidence="seen")
     with pytest.raises(StepNotBlockedError):
         retrying.retry_step(step=step, by="staff:1")
     assert "erasure.retried" not in kinds(request)
@@ -362,7 +362,7 @@ def test_what_waits_for_approval_is_neither_tried_again_nor_settled(lake):
     with pytest.raises(StepNotBlockedError):
         retry_step(step=step, by="staff:1")
     with pytest.raises(StepSettledError):
-        settle_step(step=step, outcome="by_hand", code="c", reason="r")
+        settle_step(step=step, outcome="by_hand", code="c", reason="r", evidence="seen")
     step.refresh_from_db()
     assert (step.state, step.finished_at) == ("blocked", None)
 

@@ -14,7 +14,8 @@ from consent.selectors import requests
 from consent.services import certificates, planning
 from consent.services.forgetting import forget
 from consent.services.remediation import observe
-from consent.services.requests import open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import settle_step
 from deploy import programs
 from governance.selectors import signing as published
 from governance.services import ledger, signing
@@ -35,14 +36,14 @@ def files(tmp_path) -> tuple[Path, Path]:
     ).thing
     take(loans, [ANN], mode="replace", scheme="email")
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     ErasureStep.objects.update(state="blocked", code="no_storage")
     settle_step(
         step=ErasureStep.objects.get(), outcome=ErasureStep.Outcome.BY_HAND, code="shredded",
-        reason="the paper was shredded",
+        reason="the paper was shredded", evidence="seen by two",
     )  # fmt: skip
-    forget(request_id=request.pk)
-    observe(request_id=request.pk)
+    forget(request.pk)
+    observe(request.pk)
     while ledger.sequence():
         pass
     request.refresh_from_db()
@@ -72,7 +73,8 @@ def test_a_certificate_holds_and_says_how_far_the_erasure_is(files, capsys):
          "request.completed"],
     )  # fmt: skip
     size = told["ledger"][0]["proof"]["size"]
-    says = f"{told['request']}: Signed by us: complete. 1 data set, 0 models. It agrees with "
+    says = f"{told['request']}: Signed by us: complete. 1 data set, 0 models. "
+    says += "On a person's word, and not read back: 1. It agrees with "
     assert check(files, capsys) == (0, says + f"the first {size} entries of the ledger.")
 
 
@@ -96,6 +98,10 @@ def test_a_text_that_was_changed_is_found(files, capsys):
 
 def other_outcome(told):
     told["datasets"][0]["outcome"] = "erased"
+
+
+def said_to_be_read(told):
+    told["datasets"][0]["read_back"] = True
 
 
 def other_step(told):
@@ -130,6 +136,7 @@ def still_outstanding(told):
     ("change", "says"),
     [
         (other_outcome, "Of loans the ledger tells another outcome."),
+        (said_to_be_read, "Of loans the ledger tells a word, and no reading."),
         (other_step, "Of loans the ledger tells another outcome."),
         (other_request, "The ledger's entry of request.received is about another request."),
         (other_root, "The proof of request.received does not lead to the root of the ledger."),

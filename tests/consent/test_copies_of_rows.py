@@ -516,6 +516,7 @@ def test_the_controller_is_named_as_the_operator_has_set_it(shelf, monkeypatch):
 DONE = {"finished_at": timezone.now()}
 VIOLATIONS = {
     "consent_reading_once": {},
+    "consent_reading_certainty_known": {"certainty": "likely"},
     "consent_reading_ends_with_rows_or_code": DONE,
     "consent_reading_keeps_of_its_rows": DONE | {"rows": 1, "kept": 2},
 }

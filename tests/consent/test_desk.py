@@ -247,12 +247,21 @@ def test_a_step_is_settled_by_hand_with_evidence(olga, lake):
     wrong = olga.post(step_at(step, "/settle"), said)
     assert wrong.status_code == 400
     assert "A SHA-256 is 64 digits" in text_of(wrong.content)
+    nothing = {"evidence": " ", "document_sha256": ""}
+    for outcome in ("by_hand", "not_found"):
+        empty = olga.post(step_at(step, "/settle"), said | nothing | {"outcome": outcome})
+        assert empty.status_code == 400
+        assert "Please say how it was done, or name a document." in text_of(empty.content)
     step.refresh_from_db()
     assert step.state == "blocked"
     answer = olga.post(step_at(step, "/settle"), said | {"document_sha256": "0" * 64})
     assert (answer.status_code, answer.headers["Location"]) == (302, step_at(step))
     page = read(olga, step_at(step))
-    for words in ("Erased by hand.", "Evidence looked with a colleague", f"SHA-256 {'0' * 64}"):
+    for words in (
+        "Erased by hand, on a person's word; not read back.",
+        "Evidence looked with a colleague",
+        f"SHA-256 {'0' * 64}",
+    ):
         assert words in page
     assert "Settle this step" not in page
     assert olga.post(step_at(step, "/settle"), said | {"document_sha256": ""}).status_code == 409

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.django_db
 
 HOOK = "/hooks?tenant=7"
 LISTS = (
-    "/desk/models", "/desk/violations", "/desk/reappearances", "/desk/scans?queue=open",
-    "/desk/scans?queue=failed", "/desk/deliveries?queue=failing",
+    "/desk/models", "/desk/measures", "/desk/violations", "/desk/reappearances",
+    "/desk/scans?queue=open", "/desk/scans?queue=failed", "/desk/deliveries?queue=failing",
     "/desk/deliveries?queue=given_up", "/desk/webhooks/disabled",
 )  # fmt: skip
 

@@ -46,7 +46,7 @@ def leaves(*people: str) -> list[ErasureStep]:
     for each in people:
         subject = subjects.register(identifiers=[("email", each)]).subject
         request = open_erasure(subject=subject, key=uuid4(), verified=True)
-        planning.plan(request_id=request.pk)
+        planning.plan(request.pk)
         steps.append(request.steps.get())
     return steps
 

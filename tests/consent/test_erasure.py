@@ -38,7 +38,8 @@ from consent.services import (
     remediation,
     subjects,
 )
-from consent.services.requests import StepSettledError, open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import StepSettledError, settle_step
 from governance.models import Storage
 from governance.services import ledger
 from governance.services.clients import issue_key
@@ -115,12 +116,12 @@ def name_people(dataset) -> None:
 
 
 def carried_out(request: RightsRequest) -> None:
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     for _ in range(5):
         for pk in requests.datasets_to_erase_from():
             erasing.carry_out(dataset_id=pk)
-    forgetting.forget(request_id=request.pk)
-    remediation.observe(request_id=request.pk)
+    forgetting.forget(request.pk)
+    remediation.observe(request.pk)
 
 
 def rows_of(table: Path) -> list[str]:
@@ -146,8 +147,8 @@ def test_the_row_is_gone_from_table_and_file_and_nothing_else_is(ann, table, fil
 
 def test_the_plan_holds_what_names_the_person_and_what_was_derived_from_it(ann, clinic):
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
-    assert planning.plan(request_id=request.pk) is True
-    assert planning.plan(request_id=request.pk) is False
+    assert planning.plan(request.pk) == 1
+    assert planning.plan(request.pk) == 0
     steps = request.steps.order_by("position").values_list("dataset__name", "certainty")
     assert list(steps) == [("raw", "proven"), ("features", "inferred")]
     assert [r.model_version.model.dataset.name for r in request.remediations.all()] == ["model"]
@@ -155,7 +156,7 @@ def test_the_plan_holds_what_names_the_person_and_what_was_derived_from_it(ann, 
 
 def test_an_unverified_request_is_not_planned(ann):
     request = open_erasure(subject=ann, key=uuid4(), verified=False)
-    assert planning.plan(request_id=request.pk) is False
+    assert planning.plan(request.pk) == 0
     assert requests.standing_of(request).state is RequestState.RECEIVED
     assert ErasureStep.objects.count() == 0
 
@@ -176,7 +177,7 @@ def test_a_request_stays_open_until_the_model_is_made_good(ann, send):
     assert standing.outstanding == ["model test model: waits for a clean training"]
 
     retrain(send)
-    remediation.observe(request_id=request.pk)
+    remediation.observe(request.pk)
     closed = Remediation.objects.get()
     assert closed.outcome == "retrained"
     assert closed.closed_by == ModelVersion.objects.latest("pk")
@@ -189,7 +190,7 @@ def test_a_training_that_began_before_the_erasure_makes_nothing_good(ann, send):
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
     carried_out(request)
     retrain(send, minutes_from_now=-60)
-    remediation.observe(request_id=request.pk)
+    remediation.observe(request.pk)
     assert list(Remediation.objects.values_list("outcome", flat=True)) == ["", ""]
 
 
@@ -197,7 +198,7 @@ def test_a_failed_training_makes_nothing_good(ann, send):
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
     carried_out(request)
     retrain(send, kind="FAIL")
-    remediation.observe(request_id=request.pk)
+    remediation.observe(request.pk)
     assert Remediation.objects.get().outcome == ""
 
 
@@ -207,7 +208,7 @@ def test_a_training_on_data_of_unknown_origin_makes_nothing_good(ann, send):
     moment = timezone.now().isoformat()
     events = run("train", 0, 0, reads=["features", "somewhere"], writes=[MODEL], run="odd")
     send([event | {"eventTime": moment} for event in events])
-    remediation.observe(request_id=request.pk)
+    remediation.observe(request.pk)
     assert Remediation.objects.get().outcome == ""
 
 
@@ -224,7 +225,7 @@ def test_the_certificate_proves_every_step_and_names_nobody(ann, send):
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
     carried_out(request)
     retrain(send)
-    remediation.observe(request_id=request.pk)
+    remediation.observe(request.pk)
     while ledger.sequence():
         pass
     request.refresh_from_db()
@@ -283,11 +284,12 @@ def test_a_person_can_settle_a_blocked_step_with_a_reason_and_no_other(ann, send
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
     carried_out(request)
     step = request.steps.get(dataset__name="copy")
-    said_so = {"outcome": "by_hand", "code": "dropped", "reason": "the table was dropped"}
+    said_so = {"outcome": "by_hand", "code": "dropped", "reason": "the table was dropped",
+               "evidence": "seen by two"}  # fmt: skip
     settle_step(step=step, **said_so)
     with pytest.raises(StepSettledError):
         settle_step(step=step, **said_so)
-    forgetting.forget(request_id=request.pk)
+    forgetting.forget(request.pk)
     request.refresh_from_db()
     assert request.forgotten_at is not None
 
@@ -298,7 +300,7 @@ def test_an_exempt_step_keeps_the_person_known(ann, send):
     carried_out(request)
     step = request.steps.get(dataset__name="copy")
     settle_step(step=step, outcome="exempt", code="a17_legal_claims", reason="a lawsuit")
-    forgetting.forget(request_id=request.pk)
+    forgetting.forget(request.pk)
     ann.refresh_from_db()
     assert ann.erased_at is None
 
@@ -353,7 +355,7 @@ def test_a_data_set_is_worked_at_by_one_worker_though_more_steps_wait(ann):
 
 def planned(person) -> ErasureStep:
     request = open_erasure(subject=person, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     return request.steps.get(dataset__name="raw")
 
 
@@ -368,14 +370,14 @@ def expire(step: ErasureStep) -> None:
 
 def test_a_last_step_committed_after_the_look_is_still_followed(ann):
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     for _ in range(5):
         for pk in requests.datasets_to_erase_from():
             erasing.carry_out(dataset_id=pk)
     later = timezone.now() + timedelta(hours=1)
     RightsRequest.objects.filter(pk=request.pk).update(observed_at=later)
     assert list(requests.to_observe()) == [request]
-    forgetting.forget(request_id=request.pk)
+    forgetting.forget(request.pk)
     RightsRequest.objects.filter(pk=request.pk).update(observed_at=later)
     assert list(requests.to_observe()) == []
 

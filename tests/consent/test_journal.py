@@ -32,7 +32,7 @@ def entry(*digests: bytes) -> Entry:
 def added(folder, count: int) -> list[journal.Line]:
     start = list(journal.lines(folder, KEY))
     for n in range(len(start), len(start) + count):
-        journal.add(folder, KEY, entry(bytes([n]) * 32), seen=Seen())
+        journal.add(folder, KEY, [entry(bytes([n]) * 32)], seen=Seen())
     return list(journal.lines(folder, KEY))
 
 
@@ -46,7 +46,7 @@ def rewrite(folder, raw: bytes) -> None:
 
 def test_what_is_added_is_read_in_order_by_anybody_with_the_key(tmp_path):
     two = Entry(NOON, None, (Identifier("email", b"a" * 32), Identifier("card", b"b" * 32, 2)))
-    made = [journal.add(tmp_path, KEY, each, seen=Seen()) for each in (entry(b"x" * 32), two)]
+    made = journal.add(tmp_path, KEY, [entry(b"x" * 32), two], seen=Seen())
     assert list(journal.lines(tmp_path, KEY)) == made
     assert [line.number for line in made] == [1, 2]
     assert [line.entry for line in made] == [entry(b"x" * 32), two]
@@ -81,14 +81,14 @@ def test_a_journal_that_was_cut_off_is_recognised_by_who_has_seen_more(tmp_path,
         list(journal.lines(tmp_path, KEY, seen=seen))
     assert (damage.value.code, damage.value.facts) == ("erasure_journal_damaged", {"after": left})
     with pytest.raises(JournalDamagedError):
-        journal.add(tmp_path, KEY, entry(b"z" * 32), seen=seen)
+        journal.add(tmp_path, KEY, [entry(b"z" * 32)], seen=seen)
     assert len(content(tmp_path).splitlines()) == left
 
 
 def test_a_journal_that_was_cut_off_and_grew_again_is_recognised(tmp_path):
     lines = added(tmp_path, 3)
     rewrite(tmp_path, b"".join(content(tmp_path).splitlines(keepends=True)[:1]))
-    journal.add(tmp_path, KEY, entry(b"q" * 32), seen=Seen())
+    journal.add(tmp_path, KEY, [entry(b"q" * 32)], seen=Seen())
     added(tmp_path, 3)
     with pytest.raises(JournalDamagedError, match="not the line that the database has seen"):
         list(journal.lines(tmp_path, KEY, seen=Seen(3, lines[2].checksum)))
@@ -123,7 +123,7 @@ def test_a_journal_that_was_edited_is_recognised_and_the_lines_before_are_given(
 
 def test_nobody_without_the_key_can_write_a_line_that_counts(tmp_path):
     added(tmp_path, 1)
-    journal.add(tmp_path, b"another key" * 3, entry(b"f" * 32), seen=Seen())
+    journal.add(tmp_path, b"another key" * 3, [entry(b"f" * 32)], seen=Seen())
     with pytest.raises(JournalDamagedError):
         list(journal.lines(tmp_path, KEY))
 
@@ -141,7 +141,7 @@ def test_half_a_line_of_a_dead_writer_is_nothing_and_the_next_takes_its_place(tm
 
 def test_a_person_with_very_many_identifiers_is_one_line(tmp_path):
     many = entry(*(n.to_bytes(32, "big") for n in range(2000)))
-    journal.add(tmp_path, KEY, many, seen=Seen())
+    journal.add(tmp_path, KEY, [many], seen=Seen())
     added(tmp_path, 1)
     assert [len(each.entry.identifiers) for each in journal.lines(tmp_path, KEY)] == [2000, 1]
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_brought_to_the_disk_is_refused_and_leaves_nothing(
         added(tmp_path, 2)
     place = broken(tmp_path, monkeypatch)
     with pytest.raises(JournalUnavailableError) as refused:
-        journal.add(place, KEY, entry(b"z" * 32), seen=Seen())
+        journal.add(place, KEY, [entry(b"z" * 32)], seen=Seen())
     assert (refused.value.code, refused.value.status) == ("erasure_journal_unavailable", 503)
     monkeypatch.undo()
     if broken is not no_file:
@@ -209,7 +209,7 @@ from consent import journal
 for n in range(25):
     digest = bytes([int(sys.argv[2])]) * 32
     entry = journal.Entry(datetime.now(UTC), None, (journal.Identifier("email", digest),))
-    journal.add(Path(sys.argv[1]), b"k" * 32, entry, seen=journal.Seen())
+    journal.add(Path(sys.argv[1]), b"k" * 32, [entry], seen=journal.Seen())
 """
 
 

@@ -247,7 +247,7 @@ def test_nobody_is_reminded_of_what_waits_for_nobody(how):
 
 def test_an_erasure_under_way_is_reminded_of_until_it_is_complete():
     request = ask("erasure")
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     RightsRequest.objects.update(due_at=timezone.now() + timedelta(hours=1))
     assert reminded(request) == ["two_days_left"]
     RightsRequest.objects.update(

@@ -52,8 +52,10 @@ def memberships() -> int:
     forth = {(person, span) for span, people in by_span.items() for person in people}
     back = {
         (person, span)
-        for person in Subject.objects.values_list("pk", flat=True)
-        for span in selectors.stays_of(person)
+        for person, spans in selectors.stays_of(
+            Subject.objects.values_list("pk", flat=True)
+        ).items()
+        for span in spans
     }
     assert forth == back
     return len(forth)

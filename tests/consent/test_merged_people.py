@@ -17,7 +17,8 @@ from consent.selectors import membership, portal, requests, uses
 from consent.selectors.decisions import excluded_from
 from consent.selectors.subjects import by_identifier
 from consent.services import clock, decisions, erasing, forgetting, merging, planning, receipts
-from consent.services.requests import open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import settle_step
 from governance.models import Purpose
 from governance.services import ledger
 from governance.services.registry import register_dataset, register_storage
@@ -71,7 +72,7 @@ def left(tmp_path) -> dict[str, list[str]]:
 
 def planned(subject: Subject) -> RightsRequest:
     request = open_erasure(subject=subject, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     return request
 
 
@@ -79,7 +80,7 @@ def carried_out(request: RightsRequest) -> None:
     for _ in range(3):
         for pk in requests.datasets_to_erase_from():
             erasing.carry_out(dataset_id=pk)
-    forgetting.forget(request_id=request.pk)
+    forgetting.forget(request.pk)
 
 
 def test_an_erasure_asked_for_under_one_name_is_carried_out_under_all(ada, lake, tmp_path):
@@ -128,7 +129,7 @@ def test_what_was_erased_stays_so_for_a_row_that_is_parted_and_for_none_that_com
     ErasureStep.objects.filter(dataset__name="email").update(state="blocked", code="x")
     step = request.steps.get(dataset__name="email")
     settle_step(step=step, outcome="exempt", code="a17_legal_claims", reason="a lawsuit")
-    forgetting.forget(request_id=request.pk)
+    forgetting.forget(request.pk)
     RightsRequest.objects.update(completion_recorded_at=timezone.now())
     merged(ada[0], later)
     merging.undo(merge=merge, reason="a namesake")
@@ -278,10 +279,10 @@ def test_what_cannot_be_merged_is_refused_with_a_code():
     assert refused(path, said, merge.idempotency_key) == (409, "idempotency_key_reused")
     assert refused(undo, {}) == (400, "invalid")
     request = open_erasure(subject=gone, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     said = {"other": str(gone.uuid), "reason": "r"}
     assert refused(path, said, uuid4()) == (409, "erasure_under_way")
-    forgetting.forget(request_id=request.pk)
+    forgetting.forget(request.pk)
     assert refused(path, said, uuid4()) == (410, "subject_erased")
     assert Desk("consent:read").post(path, said, uuid4())[1]["code"] == "scope_missing"
     assert SubjectMerge.objects.count() == 1

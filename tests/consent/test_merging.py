@@ -323,7 +323,7 @@ def test_who_is_being_erased_is_merged_only_before_that_is_planned_or_after_it_h
     ada, card, old = three()
     request = open_erasure(subject=ada, key=uuid4(), verified=True)
     merge = merged(ada, card)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     for one, other in ((old, card), (ada, old)):
         with pytest.raises(merging.ErasureUnderWayError) as refused:
             merged(one, other)
@@ -389,15 +389,15 @@ def test_a_merge_while_the_other_is_forgotten_leaves_nobody_half_erased():
 def test_a_merge_waits_for_a_plan_and_is_then_refused(monkeypatch):
     ada, card, _ = three()
     request = open_erasure(subject=ada, key=uuid4(), verified=True)
-    reading, merging_ended, found = Event(), Event(), plans.drawn
+    reading, merging_ended, found = Event(), Event(), plans.drawn_of
 
-    def slow(subject, **said):
+    def slow(subjects, **said):
         reading.set()
         while not (somebody_waits() or merging_ended.wait(0.01)):
             pass
-        return found(subject, **said)
+        return found(subjects, **said)
 
-    monkeypatch.setattr(plans, "drawn", slow)
+    monkeypatch.setattr(plans, "drawn_of", slow)
 
     def merges():
         assert reading.wait(20)
@@ -406,8 +406,8 @@ def test_a_merge_waits_for_a_plan_and_is_then_refused(monkeypatch):
         finally:
             merging_ended.set()
 
-    planned, refused = in_threads(lambda: planning.plan(request_id=request.pk), merges)
-    assert planned is True
+    planned, refused = in_threads(lambda: planning.plan(request.pk), merges)
+    assert planned == 1
     assert isinstance(refused, merging.ErasureUnderWayError)
 
 

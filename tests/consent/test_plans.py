@@ -25,7 +25,8 @@ from consent.selectors.certificates import certificate
 from consent.selectors.requests import RequestState
 from consent.services import erasing, forgetting, looking, planning
 from consent.services.approving import PlanNotWaitingError, approve, reject
-from consent.services.requests import open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import settle_step
 from governance.models import Dataset, Storage
 from governance.services.registry import register_dataset, register_storage
 from lineage.models import DatasetVersion
@@ -134,7 +135,7 @@ def test_a_data_set_with_two_names_is_one_step_under_the_name_that_leads_somewhe
 def test_an_unknown_is_a_step_that_stays_open_until_somebody_answers_for_it(lake):
     request = made.asked()
     made.worked(erasing.carry_out)
-    forgetting.forget(request_id=request.pk)
+    forgetting.forget(request.pk)
     standing = requests.standing(request.uuid)
     assert "data set test survey: unknown_upstream" in standing.outstanding
     assert standing.state is RequestState.ERASING
@@ -142,8 +143,10 @@ def test_an_unknown_is_a_step_that_stays_open_until_somebody_answers_for_it(lake
     assert (unknown.state, unknown.code) == ("blocked", "unknown_upstream")
     assert standing.request.forgotten_at is None
     for step in request.steps.filter(state="blocked"):
-        settle_step(step=step, outcome="by_hand", code="looked", reason="nobody of ours")
-    assert forgetting.forget(request_id=request.pk) is True
+        settle_step(
+            step=step, outcome="by_hand", code="looked", reason="nobody of ours", evidence="seen"
+        )
+    assert forgetting.forget(request.pk) == 1
 
 
 def test_an_unknown_whose_complete_list_leaves_the_person_out_is_left_alone(lake):
@@ -203,7 +206,7 @@ def test_nothing_is_touched_while_a_plan_waits(lake):
     made.worked(erasing.carry_out)
     for step in request.steps.all():
         assert erasing.carry_out(dataset_id=step.dataset_id) == 0
-    assert forgetting.forget(request_id=request.pk) is False
+    assert forgetting.forget(request.pk) == 0
     assert set(request.steps.values_list("attempt", flat=True)) == {0}
     assert (lake.rows(), lake.features_rows()) == (
         [made.ANN, made.ANN, made.BOB], [made.ANN, made.BOB],
@@ -311,7 +314,7 @@ def test_a_look_that_loses_worker_after_worker_ends_with_that_as_its_answer(lake
     due = DryRun.objects.get(dataset=lake.patients)
     assert looking.look(dry_run_id=due.pk) is True
     due.refresh_from_db()
-    assert (due.rows, due.code) == (None, "worker_lost")
+    assert (due.rows, due.code) == (None, "workers_lost")
 
 
 def test_a_plan_that_nobody_has_to_approve_is_not_looked_at(lake):
@@ -326,7 +329,7 @@ def test_a_plan_that_nobody_has_to_approve_is_not_looked_at(lake):
 
 def test_a_plan_is_written_once(lake):
     request = made.asked()
-    assert planning.plan(request_id=request.pk) is False
+    assert planning.plan(request.pk) == 0
     assert ErasurePlan.objects.count() == 1
 
 

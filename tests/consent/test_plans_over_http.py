@@ -139,7 +139,16 @@ def test_a_step_is_settled_with_evidence(operator, lake):
             "document_sha256": "0" * 63}  # fmt: skip
     assert operator.post(path, said, format="json").status_code == 400
     said["document_sha256"] += "F"
-    assert operator.post(path, said, format="json").status_code == 200
+    nothing = {"outcome": "by_hand", "code": "gone", "reason": "r"}
+    refused = operator.post(path, nothing, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (422, "evidence_missing")
+    told = operator.post(path, said, format="json")
+    assert told.status_code == 200
+    ended = [e for e in told.json()["steps"] if e["outcome"]]
+    assert [
+        (e["name"], e["outcome"], e["read_back"]) for e in ended if e["id"] == str(step.uuid)
+    ] == [("export", "by_hand", False)]
+    assert {e["read_back"] for e in ended if e["id"] != str(step.uuid)} == {True}
     step.refresh_from_db()
     assert step.evidence == {"said": "two looked", "document_sha256": "0" * 63 + "f"}
     assert RequestRecord.objects.filter(kind="erasure.settled").count() == 1

@@ -14,7 +14,7 @@ from django.utils import timezone
 from consent.models import ConsentDecision, ErasureStep, RightsRequest, Subject
 from consent.selectors import requests
 from consent.services import planning
-from consent.services.requests import settle_step
+from consent.services.settling import settle_step
 from governance.models import Dataset
 from governance.services import ledger
 from tests.factories.portal import (
@@ -190,7 +190,10 @@ def test_after_the_erasure_the_models_are_still_outstanding(asked):
     assert "Erased and read again (done) 2 of 2 data sets." in page
     assert "Key destroyed (done)" in page
     assert "Models made good (now) 0 of 2 model versions." in page
-    assert "Erased by a person, who put that on record. Reason on record: by_hand." in page
+    assert (
+        "Erased by a person, who put that on record. It rests on their word: the place was not "
+        "read again. Reason on record: by_hand."
+    ) in page
     assert "Complete since" not in page
 
 
@@ -263,7 +266,7 @@ def test_the_certificate_says_in_words_what_the_one_for_machines_says(asked):
 
 
 def test_a_record_without_a_number_is_said_to_wait_for_it(asked):
-    planning.plan(request_id=asked.pk)
+    planning.plan(asked.pk)
     assert "waits for its number" in read(asked, "/certificate")
     while ledger.sequence():
         pass

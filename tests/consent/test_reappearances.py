@@ -27,7 +27,7 @@ from consent.selectors.membership import members, to_reopen
 from consent.selectors.requests import RequestState
 from consent.services import erasing, gate, planning, reappearances, subjects
 from consent.services.approving import PlanChangedError, approve
-from consent.services.requests import settle_step
+from consent.services.settling import settle_step
 from governance.models import Dataset
 from governance.services import ledger
 from lineage.models import ModelVersion
@@ -110,7 +110,7 @@ def test_while_it_is_erased_the_person_is_left_out_and_said_to_be_erased(clinic,
     clinic.comes_back()
     for do in (
         lambda: reappearances.reopen(tombstone_id=Tombstone.objects.get().pk),
-        lambda: planning.plan(request_id=again().pk),
+        lambda: planning.plan(again().pk),
         lambda: erasing.carry_out(dataset_id=clinic.raw.pk),
     ):
         do()
@@ -143,7 +143,7 @@ def test_who_comes_back_by_a_derived_write_alone_is_erased_from_there(clinic, er
 def test_what_is_derived_while_it_is_erased_is_added_before_the_person_is_forgotten(clinic, erased):
     clinic.comes_back()
     reappearances.reopen(tombstone_id=Tombstone.objects.get().pk)
-    planning.plan(request_id=again().pk)
+    planning.plan(again().pk)
     assert list(again().steps.values_list("dataset__name", flat=True)) == ["raw"]
     clinic.write_lake(PEOPLE)
     clinic.runs("features", reads=["raw"], writes=["features"])
@@ -196,7 +196,7 @@ def test_one_person_in_three_data_sets_is_one_request_and_a_fourth_joins_it(clin
     stone = Tombstone.objects.get().pk
     assert reappearances.reopen(tombstone_id=stone) == again()
     assert reappearances.reopen(tombstone_id=stone) is None
-    planning.plan(request_id=again().pk)
+    planning.plan(again().pk)
     clinic.hand_in(others[2], PEOPLE)
     assert reappearances.reopen(tombstone_id=stone) == again()
     settle()
@@ -238,7 +238,13 @@ def test_nor_is_it_lost_while_another_data_set_keeps_the_erasure_open(clinic, er
     ] == [[("bare", "blocked", ""), ("raw", "done", "erased")], [("raw", "done", "not_found")]]
     assert (first.forgotten_at, second.forgotten_at is not None) == (None, True)
     assert Revival.objects.get().superseded
-    settle_step(step=first.steps.get(dataset=bare), outcome="by_hand", code="gone", reason="gone")
+    settle_step(
+        step=first.steps.get(dataset=bare),
+        outcome="by_hand",
+        code="gone",
+        reason="gone",
+        evidence="seen",
+    )
     settle()
     assert not Revival.objects.exists()
 
@@ -283,7 +289,9 @@ def test_a_blocked_step_keeps_the_reappearance_open_until_somebody_settles_it(cl
     settle()
     assert requests.standing_of(again()).outstanding[0] == "data set test bare: no_storage"
     assert Reappearance.objects.get().ended_at is None
-    settle_step(step=again().steps.get(), outcome="by_hand", code="gone", reason="dropped")
+    settle_step(
+        step=again().steps.get(), outcome="by_hand", code="gone", reason="dropped", evidence="seen"
+    )
     settle()
     assert requests.standing_of(again()).state is RequestState.COMPLETED
     assert Reappearance.objects.get().ended_at is not None

@@ -182,9 +182,9 @@ def test_a_derived_data_set_tells_its_recipients_once_rows_were_found_there(
     listener.heard.clear()
     ends(request, "copy", outcome)
     ends(request, "loans", "erased")
-    assert forgetting.forget(request_id=request.pk) is not told
+    assert forgetting.forget(request.pk) != told
     assert tell() == int(told)
-    assert forgetting.forget(request_id=request.pk) is told
+    assert forgetting.forget(request.pk) == told
 
 
 def test_an_answer_in_the_reply_ends_it(partner, listener):
@@ -351,7 +351,7 @@ def test_forgetting_waits_until_everybody_was_told(partner, listener):
     soon()
     assert tell() == 1
     assert list(requests.to_observe()) == [request]
-    assert forgetting.forget(request_id=request.pk) is True
+    assert forgetting.forget(request.pk) == 1
     assert not SubjectKey.objects.filter(subject=request.subject).exists()
     assert requests.standing_of(request).state is RequestState.VERIFYING
     assert outstanding(request) == ["recipient Partner Ltd: told, has not answered"]
@@ -366,7 +366,7 @@ def test_a_second_request_of_the_same_person_keeps_the_key_until_it_was_told_as_
     by_hand(first)
     assert SubjectKey.objects.filter(subject=first.subject).exists()
     assert tell() == 1
-    assert forgetting.forget(request_id=first.pk) is True
+    assert forgetting.forget(first.pk) == 1
     assert second.notices.get().delivered_at is not None
 
 
@@ -428,7 +428,7 @@ def test_while_a_plan_waits_for_approval_nobody_is_told(partner):
 
 def test_of_data_that_merely_came_back_nobody_is_told_again(partner):
     request = open_automatic(subject=ann(), key=uuid4())
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     assert not request.notices.exists()
 
 
@@ -467,7 +467,7 @@ def test_an_operator_settles_what_cannot_be_told_and_it_is_forgotten_then(partne
     soon()
     assert tell() == 0
     assert len(listener.heard) == 1
-    assert forgetting.forget(request_id=request.pk) is True
+    assert forgetting.forget(request.pk) == 1
     assert outstanding(request) == []
 
 

@@ -141,7 +141,7 @@ def test_who_cannot_be_reached_in_time_holds_up_neither_the_forgetting_nor_the_e
     assert SubjectKey.objects.filter(subject=request.subject).exists()
     later()
     assert lapsing.let_lapse(limit=10) == 1
-    assert forgetting.forget(request_id=request.pk) is True
+    assert forgetting.forget(request.pk) == 1
     look(request)
     found = standing(request)
     assert found.state is RequestState.COMPLETED
@@ -278,7 +278,7 @@ def test_who_was_not_told_yet_is_told_of_neither(listener):
     restricting.withdraw(request=request)
     assert tell() == 0
     assert listener.heard == []
-    assert (only().lapse, known.untold(ann()).exists()) == ("overtaken", False)
+    assert (only().lapse, known.untold([ann().pk])) == ("overtaken", set())
     assert "They were not told: you are not restricted any more." in page_of(request)
     with pytest.raises(notifying.NoticeNotGivenUpError):
         notifying.retry(notice=only())

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from consent.models import ConsentDecision
@@ -165,3 +166,31 @@ def test_whoever_speaks_for_somebody_says_by_which_right_and_it_is_sealed(source
     with pytest.raises(decisions.IdempotencyKeyReusedError):
         decisions.record(**said, reason="another")
     assert ConsentDecision.objects.count() == 1
+
+
+def test_what_is_said_of_many_purposes_is_recorded_at_once_or_not_at_all():
+    person, purposes = registered(), [PurposeFactory() for _ in range(5)]
+
+    def said(number, **other):
+        facts = {"kind": DecisionKind.OBJECTED, "decided_at": NOON, "key": uuid4()}
+        return decisions.Said(purpose=purposes[number], **facts | other)
+
+    def asked_for(things):
+        with CaptureQueriesContext(connection) as asking:
+            found = decisions.record_each(subject=person, said=things)
+        return found, len(asking)
+
+    first, cost = asked_for([said(0)])
+    more = [said(number) for number in range(5)]
+    found, cost_of_five = asked_for(more)
+    assert cost_of_five == cost
+    assert [each.decision.purpose for each in found] == purposes
+    before = (ConsentDecision.objects.count(), in_ledger())
+    again = decisions.record_each(subject=person, said=[*more[1:], more[0]])
+    assert [each.replayed for each in again] == [True] * 5
+    assert [each.decision for each in again] == [each.decision for each in [*found[1:], found[0]]]
+    with pytest.raises(decisions.IdempotencyKeyReusedError):
+        decisions.record_each(
+            subject=person, said=[said(2), said(3, key=first[0].decision.idempotency_key)]
+        )
+    assert (ConsentDecision.objects.count(), in_ledger()) == before == (6, 6)

@@ -33,7 +33,7 @@ def erasure() -> RightsRequest:
     ann = registered(("email", ANN))
     take(DatasetFactory(), [ANN], scheme="email")
     request = ask("erasure", ann)
-    assert planning.plan(request_id=request.pk)
+    assert planning.plan(request.pk)
     request.refresh_from_db()
     return request
 
@@ -91,8 +91,8 @@ def test_what_was_planned_and_not_begun_is_kept_and_no_worker_begins_with_it(era
     assert claims.claim(dataset_id=step.dataset_id, limit=9) is None
     for waiting in (steps_to_do(), to_observe(), to_plan()):
         assert not waiting.exists()
-    assert forgetting.forget(request_id=erasure.pk) is False
-    assert remediation.observe(request_id=erasure.pk) == 0
+    assert forgetting.forget(erasure.pk) == 0
+    assert remediation.observe(erasure.pk) == 0
     assert state(erasure) is RequestState.REFUSED
     assert Subject.objects.get(pk=erasure.subject_id).erased_at is None
     assert not Remediation.objects.filter(closed_at=None).exists()
@@ -100,9 +100,9 @@ def test_what_was_planned_and_not_begun_is_kept_and_no_worker_begins_with_it(era
 
 def test_nobody_is_forgotten_who_was_refused_and_had_nothing_to_erase():
     request = ask("erasure")
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     refusing.refuse(request=request, ground=GROUND)
-    assert forgetting.forget(request_id=request.pk) is False
+    assert forgetting.forget(request.pk) == 0
     assert Subject.objects.get(pk=request.subject_id).erased_at is None
 
 
@@ -127,8 +127,8 @@ def test_after_something_was_erased_or_may_have_been_nothing_is_refused(erasure,
 
 def test_after_the_key_was_destroyed_nothing_is_refused():
     request = ask("erasure")
-    planning.plan(request_id=request.pk)
-    forgetting.forget(request_id=request.pk)
+    planning.plan(request.pk)
+    forgetting.forget(request.pk)
     with pytest.raises(RequestEndedError):
         refusing.refuse(request=request, ground=GROUND)
 
@@ -159,7 +159,7 @@ def test_what_is_refused_is_not_refused_verified_or_answered_again():
 def test_a_worker_that_claims_while_it_is_refused_finds_nothing_to_do():
     take(DatasetFactory(), [ANN], scheme="email")
     request = ask("erasure", registered(("email", ANN)))
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     [dataset_id] = ErasureStep.objects.values_list("dataset_id", flat=True)
     begun, refused = Event(), Event()
 
@@ -185,7 +185,7 @@ def test_a_worker_that_claims_while_it_is_refused_finds_nothing_to_do():
 def test_a_claim_that_is_not_committed_yet_is_waited_for_and_stops_the_refusal():
     take(DatasetFactory(), [ANN], scheme="email")
     request = ask("erasure", registered(("email", ANN)))
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     [dataset_id] = ErasureStep.objects.values_list("dataset_id", flat=True)
 
     def refuses() -> None:

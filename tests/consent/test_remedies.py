@@ -21,11 +21,13 @@ from consent.selectors import guarantees, requests
 from consent.selectors.certificates import certificate
 from consent.selectors.requests import RequestState
 from consent.services import escalating, remedies
+from consent.services.colleagues import PersonNeededError
 from governance.models import WebhookKind, WebhookMessage
 from governance.services import webhooks
 from governance.services.registry import register_model
 from lineage.models import ModelVersion
 from lineage.services import deployments
+from tests.factories.desk import colleague
 from tests.factories.events import dataset, run
 from tests.factories.governance import issued_key
 from tests.factories.remedies import (
@@ -92,8 +94,9 @@ def test_what_people_say_needs_two_of_them(request_, kind):
     measure = take(request_, kind)
     assert standing(request_).state == "unapproved"
     assert line(request_) == f"model test model: {kind} waits for a second person"
-    with pytest.raises(remedies.SamePersonError):
-        approve(measure, by="eva")
+    for key in ("eva", "max"):
+        with pytest.raises(PersonNeededError):
+            remedies.approve(measure=measure, by=f"client:{client(key).uuid}")
     assert standing(request_).state == "unapproved"
     approve(measure, by="max")
     closed = standing(request_)
@@ -380,7 +383,7 @@ class Desk:
         return Client(headers=self.headers).get(f"/api/v1/remediations{path}", asked)
 
 
-def test_operators_list_assign_take_and_approve_over_http(request_):
+def test_operators_list_assign_and_take_over_http_and_a_person_approves_at_the_desk(request_):
     eva, bob = Desk("eva"), Desk("bob")
     [listed] = eva.get().json()["results"]
     path = f"/{listed['uuid']}"
@@ -396,14 +399,19 @@ def test_operators_list_assign_take_and_approve_over_http(request_):
     [measure] = taken.json()["measures"]
     assert (measure["by"], measure["approved_by"]) == ("eva", None)
     approval = f"{path}/measures/{measure['uuid']}/approval"
-    refused = eva.post(approval)
-    assert (refused.status_code, refused.json()["code"]) == (409, "second_person_needed")
-    assert bob.post(approval).json()["state"] == "closed"
+    for desk in (eva, bob):
+        refused = desk.post(approval)
+        assert (refused.status_code, refused.json()["code"]) == (403, "approval_needs_a_person")
+    assert len(eva.get().json()["results"]) == 1
+    olga = colleague()
+    assert olga.post(f"/desk/measures/{measure['uuid']}/approve").status_code == 302
     assert eva.get().json()["results"] == []
     [closed] = eva.get(state="closed").json()["results"]
     assert (closed["outcome"], closed["code"], closed["outstanding"]) == (
         "exempt", "a17_legal_claims", "",
     )  # fmt: skip
+    [stood_for] = closed["measures"]
+    assert (stood_for["by"], stood_for["approved_by"][:6]) == ("eva", "staff:")
 
 
 @pytest.mark.parametrize(
@@ -454,7 +462,7 @@ def impossible() -> dict:
         "consent_measure_kind_known": another(kind="wish"),
         "consent_measure_ends_by_its_kind": another(ends_at=late + timedelta(1)),
         "consent_measure_ends_later": another(kind="suppress", ends_at=late - timedelta(1)),
-        "consent_measure_approved_by_another": another(approved_by=first.by, approved_at=late),
+        "consent_measure_approved_by_another": another(approved_by_staff="staff:1"),
         "consent_measure_lapsed_with_code": another(lapsed_at=late),
         "consent_escalation_once": lambda: [
             Escalation.objects.create(remediation=first.remediation, kind="overdue")

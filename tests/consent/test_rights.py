@@ -185,12 +185,12 @@ def test_a_second_open_request_is_joined_to_the_first_and_has_its_clock(kind):
 def test_a_person_who_signs_in_and_asks_again_confirms_what_somebody_else_asked():
     first = ask("erasure", verified=False)
     clock.pause(request=first)
-    assert planning.plan(request_id=first.pk) is False
+    assert planning.plan(first.pk) == 0
     second = ask("erasure", first.subject)
     assert state(first) == "verified"
     assert not first.pauses.filter(until=None).exists()
-    assert planning.plan(request_id=second.pk) is False
-    assert planning.plan(request_id=first.pk) is True
+    assert planning.plan(second.pk) == 0
+    assert planning.plan(first.pk) == 1
     third = ask("erasure", first.subject, verified=False)
     services.confirm_identity(request=third)
     assert told(first) == [
@@ -275,7 +275,7 @@ def in_every_state() -> dict[str, RightsRequest]:
     refusing.refuse(request=made["refused"], ground="art_12_5_unfounded")
     for name in ("review", "erasing", "verifying", "kept", "forgotten"):
         made[name] = request = ask("erasure")
-        planning.plan(request_id=request.pk)
+        planning.plan(request.pk)
         step = ErasureStep(request=request, dataset=DatasetFactory(), position=0)
         if name == "review":
             step.released_at = None

@@ -192,7 +192,7 @@ def test_requests_are_listed_those_due_first_first(operator):
         due_at = timezone.now().replace(microsecond=0) + timedelta(days=days)
         received_at = due_at - timedelta(days=30)
         RightsRequest.objects.filter(pk=request.pk).update(due_at=due_at, received_at=received_at)
-    planning.plan(request_id=made[1].pk)
+    planning.plan(made[1].pk)
     names = [str(each.uuid) for each in made]
     assert listed(operator) == [names[n] for n in (1, 3, 2, 4, 0)]
     assert listed(operator, kind="access") == [names[2], names[0]]

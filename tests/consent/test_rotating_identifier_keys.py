@@ -159,7 +159,7 @@ def test_an_erasure_finds_people_by_either_key(tmp_path):
     steps = []
     for subject in people:
         request = open_erasure(subject=subject, key=uuid4(), verified=True)
-        planning.plan(request_id=request.pk)
+        planning.plan(request.pk)
         steps.append(request.steps.get())
     rotating.introduce()
     rotating.move_up(limit=1)

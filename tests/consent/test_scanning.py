@@ -173,7 +173,7 @@ def test_an_erasure_that_has_begun_leaves_people_in_the_version_that_they_were_i
     take(clinic, [ANN, BOB], mode="replace", scheme="email")
     ann = registered(("email", ANN))
     request = open_erasure(subject=ann, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     ErasureStep.objects.update(located_rows=2)
     write(table, BOB)
     scan = scanned(clinic)

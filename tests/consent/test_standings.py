@@ -18,6 +18,7 @@ from consent.selectors import decisions as selectors
 from consent.selectors.standings import gathered, narrower, to_fold
 from consent.services import decisions, standings
 from governance.legal import LegalBasis
+from governance.models import Purpose
 from tests.factories.consent import registered
 from tests.factories.governance import PurposeFactory
 
@@ -128,7 +129,9 @@ def test_a_decision_counts_on_every_narrower_purpose(study):
     inner = PurposeFactory(parent=study)
     innermost = PurposeFactory(parent=inner)
     PurposeFactory()
-    assert narrower(study.pk) == sorted([study.pk, inner.pk, innermost.pk])
+    assert narrower(study.pk, dict(Purpose.objects.values_list("pk", "parent_id"))) == sorted(
+        [study.pk, inner.pk, innermost.pk]
+    )
     ann, bob = registered(), registered()
     standings.fold()
     says(ann, study, "given")

@@ -13,8 +13,8 @@ from consent.selectors.queues import StepQueue
 from consent.selectors.requests import RequestState
 from consent.services import claims, erasing
 from consent.services.claims import MOST_DEATHS
-from consent.services.requests import settle_step
 from consent.services.retrying import StepNotBlockedError, retry_step
+from consent.services.settling import settle_step
 from tests.consent.test_approving_plans import together
 from tests.consent.test_desk import colleague, step_at
 from tests.factories import plans as made
@@ -126,7 +126,7 @@ def test_who_asks_later_costs_one_worker_while_nobody_has_looked(lake):
 
 def test_what_is_settled_by_hand_holds_nobody_else_s_chances_down(lake):
     first = given_up(step_of(made.asked()))
-    settle_step(step=first, outcome="by_hand", code="table_dropped", reason="r")
+    settle_step(step=first, outcome="by_hand", code="table_dropped", reason="r", evidence="seen")
     later = step_of(made.asked(made.person(made.BOB)))
     dies(later, MOST_DEATHS)
     later.refresh_from_db()

@@ -18,7 +18,8 @@ from consent.models import Manifest, RightsRequest, Subject
 from consent.selectors import requests
 from consent.selectors.membership import to_reopen
 from consent.services import membership, subjects
-from consent.services.requests import open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import settle_step
 from governance.models import Dataset
 from governance.services.clients import issue_key
 from governance.services.registry import register_dataset, register_storage
@@ -104,7 +105,9 @@ class Clinic:
         request = open_erasure(subject=person, key=uuid4(), verified=True)
         settle()
         for step in request.steps.filter(dataset__name__in=by_hand):
-            settle_step(step=step, outcome="by_hand", code="gone", reason="it was dropped")
+            settle_step(
+                step=step, outcome="by_hand", code="gone", reason="it was dropped", evidence="seen"
+            )
         settle()
         request.refresh_from_db()
         assert request.forgotten_at is not None

@@ -89,7 +89,7 @@ def person(address: str = ANN) -> Subject:
 def asked(subject: Subject | None = None) -> RightsRequest:
     """Return a request that is verified and planned."""
     request = open_erasure(subject=subject or person(), key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     request.refresh_from_db()
     return request
 

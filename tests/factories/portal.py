@@ -14,7 +14,7 @@ from django.test import Client
 from consent.models import ErasureStep, NoticeVersion, RightsRequest, Subject
 from consent.selectors import requests, subjects
 from consent.services import erasing, forgetting, notices, planning, remediation
-from consent.services.requests import settle_step
+from consent.services.settling import settle_step
 from governance.models import Dataset, LegalBasis, PolicyVersion, Purpose
 from governance.services import ledger, rules
 from governance.services.clients import issue_key
@@ -171,12 +171,12 @@ def _policy() -> PolicyVersion:
 
 def carried_out(request: RightsRequest) -> None:
     """Do what the worker does for an erasure, and number the ledger."""
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     for _ in range(5):
         for pk in requests.datasets_to_erase_from():
             erasing.carry_out(dataset_id=pk)
-    forgetting.forget(request_id=request.pk)
-    remediation.observe(request_id=request.pk)
+    forgetting.forget(request.pk)
+    remediation.observe(request.pk)
     while ledger.sequence():
         pass
 
@@ -206,7 +206,13 @@ def signed_in(address: str, browser: Client | None = None) -> Client:
 def settled(request: RightsRequest) -> None:
     """Settle by hand what no connector can reach, and do what the worker does next."""
     for step in request.steps.filter(state=ErasureStep.State.BLOCKED):
-        settle_step(step=step, outcome=ErasureStep.Outcome.BY_HAND, code="by_hand", reason="done")
+        settle_step(
+            step=step,
+            outcome=ErasureStep.Outcome.BY_HAND,
+            code="by_hand",
+            reason="done",
+            evidence="seen",
+        )
     carried_out(request)
 
 

@@ -3,13 +3,15 @@
 from datetime import timedelta
 from uuid import uuid4
 
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from consent.models import RightsRequest, Subject
 from consent.selectors import remedies as selectors
 from consent.selectors.subjects import by_identifier
 from consent.services import forgetting, planning, remediation, remedies
-from consent.services.requests import open_erasure, settle_step
+from consent.services.requests import open_erasure
+from consent.services.settling import settle_step
 from governance.models import ApiClient
 from tests.factories.training import ANN, BOB, loans_of, study
 
@@ -49,7 +51,7 @@ def ann() -> Subject:
 def asked(person: Subject | None = None) -> RightsRequest:
     """Let somebody ask for their erasure, and plan it."""
     request = open_erasure(subject=person or ann(), key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     request.refresh_from_db()
     return request
 
@@ -58,14 +60,14 @@ def by_hand(request: RightsRequest) -> None:
     """Settle every step by hand, as an operator does, and look again."""
     for step in request.steps.exclude(state="done"):
         request.steps.filter(pk=step.pk).update(state="blocked", code="no_storage")
-        settle_step(step=step, outcome="by_hand", code="done", reason="deleted")
-    forgetting.forget(request_id=request.pk)
+        settle_step(step=step, outcome="by_hand", code="done", reason="deleted", evidence="seen")
+    forgetting.forget(request.pk)
     look(request)
 
 
 def look(request: RightsRequest) -> int:
     """Look at the models again, as the worker does."""
-    return remediation.observe(request_id=request.pk)
+    return remediation.observe(request.pk)
 
 
 def standing(request: RightsRequest, name: str = "model") -> selectors.Remedied:
@@ -75,7 +77,7 @@ def standing(request: RightsRequest, name: str = "model") -> selectors.Remedied:
 
 
 def client(name: str) -> ApiClient:
-    """Return a client, which stands for a person here."""
+    """Return a client, which brings evidence with its key."""
     return ApiClient.objects.get_or_create(name=name)[0]
 
 
@@ -90,5 +92,6 @@ def take(request: RightsRequest, kind: str, evidence=None, *, by="eva", name="mo
 
 
 def approve(measure, by="max") -> None:
-    """Stand for a measure."""
-    remedies.approve(measure=measure, by=client(by))
+    """Stand for a measure, as a colleague of a name."""
+    user = get_user_model().objects.get_or_create(username=by, is_staff=True)[0]
+    remedies.approve(measure=measure, by=f"staff:{user.pk}")

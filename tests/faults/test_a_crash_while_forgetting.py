@@ -27,7 +27,7 @@ def dying(handle, raw):
 journal.os.write = dying
 """,
     "a line written, not yet on the disk": "journal.os.fsync = lambda handle: die()",
-    "a line on the disk, nothing committed": "forgetting.record = lambda *facts: die()",
+    "a line on the disk, nothing committed": "forgetting.record_many = lambda told: die()",
 }
 FORGET = """
 import os, signal, sys
@@ -38,7 +38,7 @@ from consent.services import forgetting
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 exec(sys.argv[2])
-forgetting.forget(request_id=int(sys.argv[1]))
+forgetting.forget(int(sys.argv[1]))
 """
 
 
@@ -59,7 +59,7 @@ def environment(transactional_db, journal_directory) -> dict[str, str]:
 def asked() -> RightsRequest:
     person = subjects.register(identifiers=[("opaque", str(uuid4()))]).subject
     request = open_erasure(subject=person, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     return request
 
 
@@ -81,7 +81,7 @@ def test_whoever_dies_at_any_point_forgets_nobody_and_is_made_good_by_trying_aga
     assert reckoning().missing == []
     starting.require_ready()
     for request in requests:
-        assert forgetting.forget(request_id=request.pk) is True
+        assert forgetting.forget(request.pk) == 1
     assert (reckoning().lines, reckoning().missing) == (5, [])
     assert sorted(JournalLine.objects.values_list("number", flat=True)) == [3, 4, 5]
     assert Subject.objects.filter(erased_at=None).count() == 0

@@ -75,7 +75,7 @@ def test_kills_and_a_flushed_broker_lose_nothing_and_do_nothing_twice(staff, tmp
     for n in range(PEOPLE):
         subject = subjects.register(identifiers=[("email", person(n))]).subject
         request = open_erasure(subject=subject, key=uuid4(), verified=True)
-        planning.plan(request_id=request.pk)
+        planning.plan(request.pk)
         journal.append(request.uuid)
     staff.start("sweeper")
     staff.start("worker")

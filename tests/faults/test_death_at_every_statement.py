@@ -127,11 +127,11 @@ def test_an_erasure_goes_on_from_every_statement_at_which_its_worker_died(
 
         def work() -> None:
             request = open_erasure(subject=ann, key=KEY, verified=True)
-            planning.plan(request_id=request.pk)
+            planning.plan(request.pk)
             for dataset_id in requests.datasets_to_erase_from():
                 erasing.carry_out(dataset_id=dataset_id)
-            forgetting.forget(request_id=request.pk)
-            remediation.observe(request_id=request.pk)
+            forgetting.forget(request.pk)
+            remediation.observe(request.pk)
 
         deaths = 0
         for _ in each_death(work):

@@ -73,7 +73,7 @@ def asked(number: int) -> RightsRequest:
     """Ask for somebody's erasure, and plan it."""
     subject = registered(("email", person(number)))
     request = open_erasure(subject=subject, key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     request.refresh_from_db()
     return request
 
@@ -84,8 +84,8 @@ def worked() -> None:
         for dataset_id in waiting:
             erasing.carry_out(dataset_id=dataset_id)
     for pk in requests.to_observe().values_list("pk", flat=True):
-        forgetting.forget(request_id=pk)
-        remediation.observe(request_id=pk)
+        forgetting.forget(pk)
+        remediation.observe(pk)
 
 
 def states() -> set[str]:

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 import redis
-from django.db import connection, connections
 
 from consent.models import ErasureStep
 from consent.selectors import requests
@@ -21,6 +20,7 @@ from deploy.sweeper import Sweeper
 from governance.models import Dataset
 from governance.services.registry import register_dataset, register_storage
 from tests.factories.consent import parquet_of, registered, take
+from tests.factories.processes import killed
 from tests.faults.test_a_killed_worker_loses_nothing import wait_for
 
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -50,7 +50,7 @@ def held(folder: Path) -> tuple[Dataset, Dataset]:
 def leaves(person: str) -> list[ErasureStep]:
     """Open and plan the erasure; return the steps on the file and on the table."""
     request = open_erasure(subject=registered(("email", person)), key=uuid4(), verified=True)
-    planning.plan(request_id=request.pk)
+    planning.plan(request.pk)
     return [request.steps.get(dataset__name=name) for name in ("loans", "cards")]
 
 
@@ -121,7 +121,7 @@ def test_a_connector_that_kills_its_process_is_given_up_and_its_table_left(
         patched.setattr(erasing, "connector_for", connector_for)
         for _ in range(MOST_DEATHS + 3):
             for dataset_id in requests.datasets_to_erase_from():
-                deaths += killed(dataset_id)
+                deaths += killed(lambda pk=dataset_id: erasing.carry_out(dataset_id=pk))
     assert deaths == MOST_DEATHS
     assert now(poisoned, fine) == [("blocked", "workers_lost", ""), ("done", "", "erased")]
     assert requests.datasets_to_erase_from() == []
@@ -129,16 +129,3 @@ def test_a_connector_that_kills_its_process_is_given_up_and_its_table_left(
     retry_step(step=poisoned, by="staff:1")
     assert erasing.carry_out(dataset_id=loans.pk) == 1
     assert now(poisoned) == [("done", "", "erased")]
-
-
-def killed(dataset_id: int) -> bool:
-    """Work at a data set in a process of its own; say whether it was killed."""
-    connections.close_all()
-    child = os.fork()
-    if child == 0:
-        connection.connect()
-        erasing.carry_out(dataset_id=dataset_id)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
