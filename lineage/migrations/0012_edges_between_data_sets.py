@@ -4,8 +4,19 @@ The database itself notes the edges, by triggers: so no writer can forget it, no
 version of us that still runs beside this one.
 """
 
+from importlib import import_module
+
 import django.db.models.deletion
 from django.db import migrations, models
+
+BEFORE = import_module("lineage.migrations.0003_history").PARENTS.replace(
+    "CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"
+)
+# What a run named is looked up for each source. As a join it was left to the statistics, and
+# without any all inputs of all runs were read for one version.
+PARENTS = BEFORE.replace(
+    "AND i.declared <> '') named ON true", "AND i.declared <> '' OFFSET 0) named ON true"
+)
 
 # What the rows of a table say: input, output, whether it is followed down and up, any mask.
 SAID = {
@@ -67,7 +78,7 @@ CREATE TRIGGER lineage_{table}_edges AFTER INSERT ON lineage_{table}
     REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION lineage_note_edges_of_{table}();
 """
-BEFORE = "WITH added AS (TABLE lineage_{table}) {note}"
+AS_ADDED = "WITH added AS (TABLE lineage_{table}) {note}"
 DROP = """
 DROP TRIGGER lineage_{table}_edges ON lineage_{table};
 DROP FUNCTION lineage_note_edges_of_{table}();
@@ -82,7 +93,7 @@ NOTED = [
 # The rows of versions say what those of inputs and of flows do.
 KNOWN = [
     migrations.RunSQL(
-        BEFORE.format(table=table, note=NOTE.format(said=SAID[table])), migrations.RunSQL.noop
+        AS_ADDED.format(table=table, note=NOTE.format(said=SAID[table])), migrations.RunSQL.noop
     )
     for table in ("runinput", "flow", "design", "keptedge")
 ]
@@ -127,4 +138,5 @@ class Migration(migrations.Migration):
         ),
         *NOTED,
         *KNOWN,
+        migrations.RunSQL(PARENTS, BEFORE),
     ]

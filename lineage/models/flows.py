@@ -86,12 +86,11 @@ class Design(models.Model):
 class DatasetEdge(models.Model):
     """Content of one data set may have flowed into another, by whatever was ever said.
 
-    Noted by the database (see the migration) whenever a run, a design or what is kept of a run
-    says so; never changed but for what is added, and not taken back when the run's month goes.
-    So what lies below or above is found however many runs there were. ``down``: it is followed
-    from the input to the output, ``up``: from the output to the input; of a run that says what
-    flows into what, its other outputs do not lie below what it says flows, but this lies above
-    them. ``masks``: something masked was said, so that whether all was has to be asked.
+    The database notes it, whoever writes that a run read or wrote, a flow, a design or a kept
+    edge. Nothing is taken back, not even when a run's month goes. ``down`` is followed from input
+    to output, ``up`` from output to input: a source that a run did not announce as read lies above
+    all that the run wrote, and only what it is said to flow into lies below. ``masks``: something
+    masked was said, so whether all of it was has to be looked up.
     """
 
     input = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+", db_index=False)

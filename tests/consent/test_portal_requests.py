@@ -290,7 +290,7 @@ def test_nobody_keeps_or_lists_a_page_about_a_person(made, address):
 
 
 def test_what_thousands_of_data_sets_were_made_of_is_read_by_pages(asked):
-    planning.plan(request_id=asked.pk)
+    planning.plan(asked.pk)
     before = asked.steps.count()
     many = Dataset.objects.bulk_create(
         Dataset(namespace="lake", name=f"derived {n:03}") for n in range(100)
