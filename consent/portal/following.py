@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -20,7 +21,7 @@ from consent.models import (
     Restriction,
 )
 from consent.portal import copying, remedying, words
-from consent.portal.pages import private, shown
+from consent.portal.pages import part, private, shown
 from consent.selectors import access, copies, requests
 from consent.selectors.certificates import certificate as certificate_of
 from consent.selectors.remedies import Remedied
@@ -59,14 +60,20 @@ class Part:
 @require_safe
 @private
 def follow(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Show where a request stands, in full and by name; one that was joined follows the first."""
+    """Show where a request stands, in full and by name; one that was joined follows the first.
+
+    A person can be in a data set that thousands are made from, so long lists come by pages.
+    """
     standing = requests.standing(uuid)
     joined = standing.request
-    if joined.duplicate_of is None:
-        return shown(request, "request", _told(request, standing))
-    context = _told(request, requests.standing_of(joined.duplicate_of))
-    link = request.build_absolute_uri(reverse("portal:request", args=[joined.uuid]))
-    return shown(request, "request", {**context, "joined": joined, "link": link})
+    first = joined.duplicate_of
+    context = _told(request, standing if first is None else requests.standing_of(first))
+    for name in ("datasets", "models", "outstanding"):
+        context[name] = part(request, context[name], name)
+    if first is not None:
+        link = request.build_absolute_uri(reverse("portal:request", args=[joined.uuid]))
+        context |= {"joined": joined, "link": link}
+    return shown(request, "request", context)
 
 
 @require_safe
@@ -92,7 +99,7 @@ def certificate_json(_request: HttpRequest, uuid: UUID) -> HttpResponse:
     return response
 
 
-def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, object]:
+def _told(request: HttpRequest, standing: RequestStanding) -> dict[str, Any]:
     asked, ended = standing.request, standing.state in ENDED
     return {
         **_reasons(standing),

@@ -1,15 +1,18 @@
 """How pages are answered: headers that keep them private, and errors as pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from consent.portal import visits
 from consent.portal.visits import Visitor
 from governance.errors import ColophonError
+
+ROWS = 50  # of a list on one page
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -72,6 +75,11 @@ def shown(
 ) -> HttpResponse:
     """Render a page of ours."""
     return render(request, f"portal/{name}.html", context, status=status)
+
+
+def part(request: HttpRequest, rows: Sequence[Any], name: str) -> Page[Any]:
+    """Return the page of a list that is asked for; one that is none is the first or the last."""
+    return Paginator(rows, ROWS).get_page(request.GET.get(name))
 
 
 def _told(request: HttpRequest, error: ColophonError) -> HttpResponse:

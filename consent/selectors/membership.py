@@ -26,6 +26,7 @@ from consent.models import (
 from consent.models.membership import BLOCK_BITS
 from consent.selectors.persons import rows_of
 from consent.selectors.subjects import schemes_of
+from governance.fields import among
 from governance.models import Dataset
 from lineage.models import DatasetVersion
 from lineage.selectors import versions
@@ -260,7 +261,7 @@ def to_reopen() -> "QuerySet[Reappearance]":
 
 
 def _complete(version_ids: Collection[int]) -> "QuerySet[Manifest]":
-    return Manifest.objects.filter(version_id__in=list(version_ids), mode=Manifest.Mode.REPLACE)
+    return Manifest.objects.filter(version_id__in=among(version_ids), mode=Manifest.Mode.REPLACE)
 
 
 def _everybody(spans: "QuerySet[MembershipSpan]") -> BitMap:

@@ -13,6 +13,7 @@ from consent.selectors.places import Obstacle
 from consent.selectors.requests import to_plan
 from consent.services import notifying
 from consent.services.remediation import open_for
+from consent.services.steps import add
 from consent.services.subjects import hold_people
 from consent.services.telling import Told, record, record_many
 from consent.services.together import in_time
@@ -113,7 +114,7 @@ def _written(drawn: Sequence[Drawn]) -> tuple[list[ErasurePlan], int]:
         for step in each.steps
         if (request.pk, step.dataset.pk) not in known
     ]
-    ErasureStep.objects.bulk_create(steps)
+    add(steps)
     return made, len(steps)
 
 

@@ -33,12 +33,15 @@ def open_for(request: RightsRequest, affected: Collection[uses.Use]) -> int:
         return 0
     known = set(request.remediations.values_list("model_version_id", flat=True))
     new = [use for use in affected if use.model_version.pk not in known]
-    for use in new:
-        made = use.model_version
-        Remediation.objects.create(request=request, model_version=made, certainty=use.certainty)
-        facts = {"model_version": str(made.uuid)}
-        webhooks.announce(kind=WebhookKind.MODEL_AFFECTED, facts=facts, about=str(made.uuid))
-        record(request, "remediation.opened", facts)
+    Remediation.objects.bulk_create(
+        Remediation(request=request, model_version=use.model_version, certainty=use.certainty)
+        for use in new
+    )
+    told = [{"model_version": str(use.model_version.uuid)} for use in new]
+    webhooks.announce_each(
+        kind=WebhookKind.MODEL_AFFECTED, told=[(facts, facts["model_version"]) for facts in told]
+    )
+    record_many(Told(request, "remediation.opened", facts) for facts in told)
     return len(new)
 
 

@@ -1,7 +1,7 @@
 """What flowed where."""
 
 from lineage.models.deployments import Deployment
-from lineage.models.flows import ColumnEdge, Design, Flow
+from lineage.models.flows import ColumnEdge, DatasetEdge, Design, Flow
 from lineage.models.graph import (
     DatasetFacet,
     DatasetVersion,
@@ -21,6 +21,7 @@ from lineage.models.sources import Source, SourceMessage, SourceSecret
 __all__ = [
     "Alias",
     "ColumnEdge",
+    "DatasetEdge",
     "DatasetFacet",
     "DatasetVersion",
     "Deployment",

@@ -83,6 +83,34 @@ class Design(models.Model):
         return f"{self.input_id} → {self.output_id} by {self.job_id or 'nobody'}"
 
 
+class DatasetEdge(models.Model):
+    """Content of one data set may have flowed into another, by whatever was ever said.
+
+    The database notes it, whoever writes that a run read or wrote, a flow, a design or a kept
+    edge. Nothing is taken back, not even when a run's month goes. ``down`` is followed from input
+    to output, ``up`` from output to input: a source that a run did not announce as read lies above
+    all that the run wrote, and only what it is said to flow into lies below. ``masks``: something
+    masked was said, so whether all of it was has to be looked up.
+    """
+
+    input = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+", db_index=False)
+    output = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="+")
+    down = models.BooleanField()
+    up = models.BooleanField()
+    masks = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["input", "output"], name="lineage_datasetedge_once"),
+            models.CheckConstraint(
+                condition=Q(down=True) | Q(up=True), name="lineage_datasetedge_is_followed"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.input_id} → {self.output_id}"
+
+
 class ColumnEdge(models.Model):
     """A column flowed into a column, when it was first and last said, and how.
 

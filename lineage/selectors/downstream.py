@@ -67,47 +67,83 @@ def _depths(datasets: Collection[int], edges: Collection[Edge]) -> dict[int, int
 
 
 def _edges(datasets: Collection[int]) -> list[Edge]:
-    """Return every edge that leaves one of the data sets.
-
-    Masked is an edge if each run and each design that makes it masks it; what a run says of its
-    flows is read as `lineage_sources` reads it.
-    """
+    """Return every edge between the data sets."""
     with connection.cursor() as cursor:
         cursor.execute(_EDGES, {"datasets": list(datasets)})
-        return list(cursor.fetchall())
+        found = cursor.fetchall()
+    masked = _masked([(one, other) for one, other, masks in found if masks])
+    return [(one, other, (one, other) in masked) for one, other, _ in found]
 
 
-# A run that says several things of a flow masks it if what stands says so of all of it.
+def _masked(pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Return those of some edges that each run and each design that makes them masks.
+
+    What a run says of its flows is read as `lineage_sources` reads it. Where nothing that was said
+    is left, nothing is masked.
+    """
+    if not pairs:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MASKED,
+            {"inputs": [one for one, _ in pairs], "outputs": [other for _, other in pairs]},
+        )
+        return set(cursor.fetchall())
+
+
+# Names of one data set hide nothing from each other.
 _EDGES = """
-    WITH masks AS MATERIALIZED (
-        SELECT DISTINCT f.run_id, f.input_id, f.output_id FROM lineage_flow f
-         WHERE f.masked AND f.input_id = ANY(%(datasets)s)
-           AND (SELECT bool_and(s.masked) FROM lineage_sources(f.run_id, f.output_id) s
-                 WHERE s.dataset_id = f.input_id))
-    SELECT input, output, bool_and(masked) FROM (
-        SELECT i.dataset_id AS input, w.dataset_id AS output, m.run_id IS NOT NULL AS masked
-          FROM lineage_runinput i
-          JOIN lineage_datasetversion w ON w.run_id = i.run_id
-          LEFT JOIN masks m ON m.run_id = i.run_id AND m.input_id = i.dataset_id
-                           AND m.output_id = w.dataset_id
-         WHERE i.dataset_id = ANY(%(datasets)s)
-        UNION ALL
-        SELECT f.input_id, f.output_id, m.run_id IS NOT NULL FROM lineage_flow f
-          LEFT JOIN masks m USING (run_id, input_id, output_id)
-         WHERE f.input_id = ANY(%(datasets)s)
-        UNION ALL
-        SELECT d.input_id, d.output_id, d.masked FROM lineage_design d
-         WHERE d.input_id = ANY(%(datasets)s) AND d.output_id IS NOT NULL
-        UNION ALL
-        SELECT above.dataset_id, below.dataset_id, k.masked
-          FROM lineage_datasetversion above
-          JOIN lineage_keptedge k ON k.parent_id = above.id
-          JOIN lineage_datasetversion below ON below.id = k.child_id
-         WHERE above.dataset_id = ANY(%(datasets)s)
+    SELECT input, output, bool_and(masks) FROM (
+        SELECT e.input_id, e.output_id, e.masks FROM lineage_datasetedge e
+         WHERE e.input_id = ANY(%(datasets)s) AND e.down
         UNION ALL
         SELECT mine.dataset_id, other.dataset_id, false FROM lineage_identity mine
           JOIN lineage_identity other USING (identity)
-         WHERE mine.dataset_id = ANY(%(datasets)s)) AS edge
+         WHERE mine.dataset_id = ANY(%(datasets)s)) AS edge (input, output, masks)
      WHERE output = ANY(%(datasets)s)
      GROUP BY input, output
+"""
+# A run that says several things of a flow masks it if what stands says so of all of it.
+_MASKED = """
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM unnest(%(inputs)s::bigint[], %(outputs)s::bigint[]) AS edge (input, output)),
+    told AS MATERIALIZED (
+        SELECT DISTINCT f.run_id, f.month, f.output_id FROM asked
+          JOIN lineage_flow f ON f.input_id = asked.input AND f.output_id = asked.output
+         WHERE f.masked),
+    said AS (
+        SELECT f.run_id, f.input_id, f.output_id, f.masked,
+               f.kind = 'explicit'
+               OR (NOT bool_or(f.kind = 'explicit') OVER together
+                   AND f.event_at = max(f.event_at) OVER together) AS stands
+          FROM told JOIN lineage_flow f USING (run_id, month, output_id)
+        WINDOW together AS (PARTITION BY f.run_id, f.output_id)),
+    masks AS MATERIALIZED (
+        SELECT run_id, input_id, output_id FROM said WHERE stands
+         GROUP BY run_id, input_id, output_id HAVING bool_and(masked))
+    SELECT input, output FROM (
+        SELECT asked.input, asked.output, m.run_id IS NOT NULL
+          FROM asked
+          JOIN lineage_runinput i ON i.dataset_id = asked.input
+          JOIN lineage_datasetversion w ON w.run_id = i.run_id AND w.dataset_id = asked.output
+          LEFT JOIN masks m ON m.run_id = i.run_id AND m.input_id = asked.input
+                           AND m.output_id = asked.output
+        UNION ALL
+        SELECT asked.input, asked.output, m.run_id IS NOT NULL
+          FROM asked
+          JOIN lineage_flow f ON f.input_id = asked.input AND f.output_id = asked.output
+          LEFT JOIN masks m USING (run_id, input_id, output_id)
+        UNION ALL
+        SELECT asked.input, asked.output, d.masked
+          FROM asked
+          JOIN lineage_design d ON d.input_id = asked.input AND d.output_id = asked.output
+        UNION ALL
+        SELECT asked.input, asked.output, k.masked
+          FROM asked
+          JOIN lineage_datasetversion above ON above.dataset_id = asked.input
+          JOIN lineage_keptedge k ON k.parent_id = above.id
+          JOIN lineage_datasetversion below
+            ON below.id = k.child_id AND below.dataset_id = asked.output)
+        AS edge (input, output, masked)
+     GROUP BY input, output HAVING bool_and(masked)
 """

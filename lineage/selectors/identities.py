@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+from django.db import connection
+
 from lineage.models import Identity
 
 
@@ -13,16 +15,23 @@ def identity_of(dataset_id: int) -> int:
 
 def identities(dataset_ids: Collection[int]) -> Mapping[int, int]:
     """Return of each data set the smallest key among its names."""
-    known = dict(
-        Identity.objects.filter(dataset_id__in=list(dataset_ids)).values_list(
-            "dataset_id", "identity"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT dataset_id, identity FROM lineage_identity WHERE dataset_id = ANY(%s)",
+            [list(dataset_ids)],
         )
-    )
+        known = dict(cursor.fetchall())
     return {pk: known.get(pk, pk) for pk in dataset_ids}
 
 
 def called(dataset_ids: Collection[int]) -> set[int]:
     """Return these data sets under all of their names."""
-    mine = Identity.objects.filter(dataset_id__in=list(dataset_ids)).values("identity")
-    names = Identity.objects.filter(identity__in=mine).values_list("dataset_id", flat=True)
-    return set(dataset_ids) | set(names)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT dataset_id FROM lineage_identity WHERE identity IN (
+                SELECT identity FROM lineage_identity WHERE dataset_id = ANY(%s))
+            """,
+            [list(dataset_ids)],
+        )
+        return {*dataset_ids, *(row[0] for row in cursor.fetchall())}

@@ -8,10 +8,11 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from pyroaring import BitMap
 
 from governance.errors import NotFoundError
+from governance.fields import among
 from governance.models import Dataset
 from lineage.models import DatasetVersion, InboxEvent, ModelVersion, Provenance, RunInput
 from lineage.selectors import ancestry, walk
@@ -245,11 +246,12 @@ def other_names(one: Mapping[int, int]) -> set[int]:
     named = [pk for pk, each in one.items() if each in often]
     if not named:
         return set()
-    read = RunInput.objects.filter(dataset_id__in=named).values_list("dataset_id", flat=True)
-    written = DatasetVersion.objects.filter(dataset_id__in=named, kind="written")
-    used = set(read) | set(written.values_list("dataset_id", flat=True))
+    read = RunInput.objects.filter(dataset_id__in=among(named))
+    written = DatasetVersion.objects.filter(dataset_id__in=among(named), kind="written")
+    used = {*read.values_list("dataset_id", flat=True).distinct()}
+    used |= {*written.values_list("dataset_id", flat=True).distinct()}
     told: dict[int, int] = {}
-    found = Dataset.objects.filter(pk__in=named).order_by("namespace", "name")
+    found = Dataset.objects.filter(pk__in=among(named)).order_by("namespace", "name")
     for each in sorted(found, key=lambda each: ('"' in each.name, each.pk not in used)):
         told.setdefault(one[each.pk], each.pk)
     return set(named) - set(told.values())
@@ -257,9 +259,15 @@ def other_names(one: Mapping[int, int]) -> set[int]:
 
 def gaps(datasets: Iterable[int]) -> set[int]:
     """Return those of the data sets whose past nobody is known to answer for."""
-    written = DatasetVersion.objects.filter(dataset_id=OuterRef("pk"), kind="written")
-    unknown = Dataset.objects.filter(~Exists(written), pk__in=list(datasets), registered_at=None)
-    return set(unknown.values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT d.id FROM governance_dataset d
+             WHERE d.id = ANY(%s) AND NOT {_ANSWERED.format(dataset="d")}
+            """,  # noqa: S608 the condition is ours
+            [list(datasets)],
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def unanswered(datasets: Collection[int]) -> set[int]:
@@ -267,11 +275,30 @@ def unanswered(datasets: Collection[int]) -> set[int]:
 
     A data set is told under another name that is known as well as under its own.
     """
-    unknown = gaps(datasets)
-    one = identities(set(datasets) | called(unknown))
-    known = {one[pk] for pk in one.keys() - gaps(one)}
-    silent = {pk for pk in unknown if one[pk] not in known}
-    return silent - other_names({pk: one[pk] for pk in silent})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT d.id, coalesce(mine.identity, d.id)
+              FROM governance_dataset d
+              LEFT JOIN lineage_identity mine ON mine.dataset_id = d.id
+             WHERE d.id = ANY(%s) AND NOT {_ANSWERED.format(dataset="d")}
+               AND NOT EXISTS (SELECT FROM lineage_identity name
+                                 JOIN governance_dataset other ON other.id = name.dataset_id
+                                WHERE name.identity = mine.identity
+                                  AND {_ANSWERED.format(dataset="other")})
+            """,  # noqa: S608 the condition is ours
+            [list(datasets)],
+        )
+        silent = dict(cursor.fetchall())
+    return silent.keys() - other_names(silent)
+
+
+# Whether somebody registered a data set, or a run is known to have written it. That is looked up
+# for each, because a join of many would read all versions that there are.
+_ANSWERED = """(
+    {dataset}.registered_at IS NOT NULL
+    OR (SELECT true FROM lineage_datasetversion v
+         WHERE v.dataset_id = {dataset}.id AND v.kind = 'written' LIMIT 1) IS NOT NULL)"""
 
 
 def evidence(made: ModelVersion, dataset: Dataset) -> list[walk.Step]:

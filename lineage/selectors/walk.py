@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from governance.fields import among
 from lineage.models import DatasetVersion
 
 BOUND = 200_000
@@ -156,5 +157,5 @@ def _backwards(came_from: dict[int, int | None], end: int) -> list[int]:
 
 def datasets_of(versions: Collection[int]) -> dict[int, int]:
     """Return of each version its data set."""
-    found = DatasetVersion.objects.filter(pk__in=list(versions))
+    found = DatasetVersion.objects.filter(pk__in=among(versions))
     return dict(found.values_list("pk", "dataset_id"))

@@ -1,11 +1,15 @@
 """A plan says everything that an erasure would do and would not, and touches nothing."""
 
+import hashlib
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+import rfc8785
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consent.models import (
     DryRun,
@@ -65,6 +69,16 @@ def test_a_plan_names_every_data_set_in_sight_by_certainty_and_what_becomes_of_i
     ]
     assert (content["approvals"], content["policies"], content["truncated"]) == (0, [], False)
     assert made.ANN not in str(content)
+
+
+@given(st.dictionaries(
+    st.sampled_from(["steps", "namespace", "name", "approvals", "truncated", "options"]),
+    st.recursive(st.text() | st.integers(0, 10**6) | st.booleans(),
+                 lambda each: st.lists(each, max_size=3)
+                 | st.dictionaries(st.sampled_from(["name", "certainty", "code"]), each)),
+))  # fmt: skip
+def test_the_digest_of_a_plan_is_that_of_its_canonical_form(content):
+    assert plans.digest_of(content) == hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
 def test_drawing_a_plan_writes_nothing(lake):

@@ -1,7 +1,9 @@
 """Asking for deletion and following it: what is told, to whom, and that it is true."""
 
 import json
+import re
 from datetime import timedelta
+from itertools import chain
 from uuid import uuid4
 
 import pytest
@@ -13,6 +15,7 @@ from consent.models import ConsentDecision, ErasureStep, RightsRequest, Subject
 from consent.selectors import requests
 from consent.services import planning
 from consent.services.settling import settle_step
+from governance.models import Dataset
 from governance.services import ledger
 from tests.factories.portal import (
     ANN,
@@ -284,3 +287,28 @@ def test_nobody_keeps_or_lists_a_page_about_a_person(made, address):
         answer = browser.get(address)
         assert answer.headers["Cache-Control"] == "no-store"
         assert answer.headers["X-Robots-Tag"] == "noindex, nofollow"
+
+
+def test_what_thousands_of_data_sets_were_made_of_is_read_by_pages(asked):
+    planning.plan(asked.pk)
+    before = asked.steps.count()
+    many = Dataset.objects.bulk_create(
+        Dataset(namespace="lake", name=f"derived {n:03}") for n in range(100)
+    )
+    ErasureStep.objects.bulk_create(
+        ErasureStep(request=asked, dataset=each, position=9, certainty="inferred") for each in many
+    )
+    assert asked.steps.count() == before + 100
+
+    def names(more: str) -> list[str]:
+        return re.findall(r"derived \d{3} lake", read(asked, more))
+
+    told = [names(f"?datasets={n}") for n in (1, 2, 3)]
+    assert [len(each) for each in told] == [50 - before, 50, before]
+    assert sorted(chain(*told)) == [f"{each.name} lake" for each in many]
+    assert (names(""), names("?datasets=x"), names("?datasets=99")) == (told[0], told[0], told[2])
+    assert "Page 1 of 3" in read(asked)
+    assert "derived 099: " not in read(asked)
+    assert "derived 099: " in read(asked, "?outstanding=3")
+    assert len(json.loads(Client().get(f"/requests/{asked.uuid}/certificate.json").content)
+               ["certificate"]["datasets"]) == before + 100  # fmt: skip

@@ -8,6 +8,7 @@ from governance.models import Dataset
 from lineage.models import (
     Alias,
     ColumnEdge,
+    DatasetEdge,
     DatasetFacet,
     DatasetVersion,
     Design,
@@ -34,8 +35,9 @@ from lineage.services.sources import create_source
 from tests.factories.events import at, dataset, design, event, explicit, run
 
 MODELS = (InboxEvent, Job, Run, RunInput, DatasetVersion, RunFacet, JobFacet, DatasetFacet,
-          ModelVersion, Provenance, WayBack, Alias, ColumnEdge, Design, Flow, Identity, KeptEdge,
-          OutputStatement, RunEvent, Source, SourceSecret, SourceMessage, UseFacet)  # fmt: skip
+          ModelVersion, Provenance, WayBack, Alias, ColumnEdge, DatasetEdge, Design, Flow,
+          Identity, KeptEdge, OutputStatement, RunEvent, Source, SourceSecret, SourceMessage,
+          UseFacet)  # fmt: skip
 
 
 def kept_twice() -> None:
@@ -105,6 +107,8 @@ VIOLATIONS = {
     "lineage_design_of_a_job_or_a_dataset": lambda: Design.objects.update(job=None),
     "lineage_columnedge_once": lambda: again(ColumnEdge.objects.first()),
     "lineage_columnedge_times_in_order": lambda: ColumnEdge.objects.update(first_at=at(1000)),
+    "lineage_datasetedge_once": lambda: again(DatasetEdge.objects.first()),
+    "lineage_datasetedge_is_followed": lambda: DatasetEdge.objects.update(down=False, up=False),
     "lineage_alias_once": lambda: again(Alias.objects.first()),
     "lineage_alias_of_two": lambda: Alias.objects.update(low=F("high")),
     "lineage_identity_is_the_smallest": lambda: Identity.objects.update(identity=10**9),

@@ -29,6 +29,10 @@ UNION ALL
 SELECT 'facet', r.run_id, f.name, f.value::text, f.event_at::text, '', ''
   FROM lineage_runfacet f JOIN lineage_run r ON r.id = f.run_id
 UNION ALL
+SELECT 'edge', one.name, other.name, e.down::text, e.up::text, e.masks::text, ''
+  FROM lineage_datasetedge e JOIN governance_dataset one ON one.id = e.input_id
+  JOIN governance_dataset other ON other.id = e.output_id
+UNION ALL
 SELECT 'way back', d.name, count(*)::text, '', '', '', ''
   FROM lineage_wayback w JOIN governance_dataset d ON d.id = w.dataset_id
  WHERE length(w.model_versions) > 8 GROUP BY d.name
