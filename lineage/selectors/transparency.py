@@ -327,4 +327,6 @@ def described(keys: Collection[int]) -> list[ModelVersion]:
 
 
 def _described(found: "QuerySet[ModelVersion]") -> "QuerySet[ModelVersion]":
-    return found.select_related("model__dataset", "version__run__job", "provenance")
+    """Fetch what is told of model versions; their sets of versions, which are large, are not."""
+    described = found.select_related("model__dataset", "version__run__job", "provenance")
+    return described.defer("provenance__versions", "provenance__parents")
