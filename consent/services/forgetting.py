@@ -41,7 +41,7 @@ def forget(*request_ids: int) -> int:
         return 0
     by_person = {each.subject: each for each in due}
     forgotten = subjects.forget_together(by_person)
-    reappearances.listed_again(forgotten)
+    reappearances.listed_again(by_person, forgotten)
     journal.keep((each.uuid, forgotten[person.pk]) for person, each in by_person.items())
     reappearances.let_go(by_person)
     RightsRequest.objects.filter(pk__in=[each.pk for each in due]).update(

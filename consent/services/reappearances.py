@@ -8,6 +8,7 @@ while there is something left to erase.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import uuid4
 
 from django.db import IntegrityError, connection, transaction
@@ -83,24 +84,31 @@ def with_more_to_erase(due: Collection[RightsRequest]) -> set[RightsRequest]:
     }
 
 
-def listed_again(forgotten: Mapping[int, Forgotten]) -> None:
+def listed_again(
+    asked: Mapping[Subject, RightsRequest], forgotten: Mapping[int, Forgotten]
+) -> None:
     """Note whom a list has named since their step was done, before they were forgotten.
 
-    As if the list had come after that: the data came back, and is erased by another erasure. The
+    As if the list had come after that: the data came back, and is erased by another erasure. An
+    older list can be left where a data set has two names and was erased from by the other. The
     caller holds people alone.
     """
     rows = rows_of_each(forgotten)
     of = membership.stays_of([row for person in rows.values() for row in person])
     spans = MembershipSpan.objects.filter(pk__in=set().union(*of.values()), until=None)
     still = {each.pk: each for each in spans.order_by("dataset_id").select_related("since")}
-    for pk, person in rows.items():
-        theirs = {span: row for row in person for span in of[row] if span in still}
+    for subject, request in asked.items():
+        theirs = {span: row for row in rows[subject.pk] for span in of[row] if span in still}
         for span, row in theirs.items():
-            _came_back(still[span], row, forgotten[pk].buried)
+            _came_back(still[span], row, forgotten[subject.pk].buried, request.received_at)
 
 
-def _came_back(stay: MembershipSpan, row: int, buried: Sequence[Tombstone]) -> None:
-    named = Manifest.objects.filter(version=stay.since_id, scheme__in=[s.scheme for s in buried])
+def _came_back(
+    stay: MembershipSpan, row: int, buried: Sequence[Tombstone], since: datetime
+) -> None:
+    named = Manifest.objects.filter(
+        version=stay.since_id, scheme__in=[stone.scheme for stone in buried], received_at__gt=since
+    )
     manifest = named.exclude(mode=Manifest.Mode.REMOVE).order_by("-pk").first()
     if manifest is None:
         return

@@ -10,9 +10,11 @@ from consent.selectors.membership import members
 from consent.selectors.tracing import people_in
 from consent.services import erasing, forgetting, planning, subjects
 from consent.services.requests import open_erasure
+from governance.models import Dataset
 from lineage.models import ModelVersion
 from lineage.selectors.versions import current
-from tests.factories.clinic import ANN, BOB, EVE, MODEL, PEOPLE, Clinic, settle
+from tests.factories.clinic import ANN, BOB, EVE, MODEL, PEOPLE, Clinic, said, settle
+from tests.factories.consent import take
 
 pytestmark = pytest.mark.django_db
 
@@ -105,3 +107,16 @@ def test_a_list_that_names_somebody_where_they_were_erased_is_surer_than_the_era
     assert request.subject_id in people_in([version.pk]).people
     [use] = uses.models_of(request.subject)
     assert (use.model_version, use.certainty) == (ModelVersion.objects.get(), "proven")
+
+
+def test_a_list_under_another_name_of_the_data_set_is_no_return(clinic):
+    names = said("raw", symlinks=["z.raw"])
+    clinic.runs("look", reads=[names], writes=[])
+    other = Dataset.objects.get(name="z.raw")
+    take(other, PEOPLE, scheme="email", version=current(other.pk))
+    request = begun()
+    assert "raw" in request.steps.values_list("dataset__name", flat=True)
+    assert "z.raw" not in request.steps.values_list("dataset__name", flat=True)
+    settle()
+    assert not Reappearance.objects.exists()
+    assert not RightsRequest.objects.filter(source="automatic").exists()
