@@ -30,6 +30,8 @@ def lake(tmp_path) -> made.Lake:
     found = made.lake(tmp_path)
     take(found.patients, READERS[:4], mode="add", scheme="email")
     take(found.features, READERS[2:5], mode="add", scheme="email")
+    apart = register_dataset(namespace="test", name="zz-apart").thing
+    take(apart, READERS[3:5], mode="add", scheme="email")
     return found
 
 
@@ -59,7 +61,7 @@ def test_each_plan_is_the_one_that_would_have_been_made_alone(lake):
     at = timezone.now()
     alone = [plans.drawn(each, at=at).content() for each in everybody]
     assert [each.content() for each in plans.drawn_of(everybody, at=at)] == alone
-    assert len({plans.digest_of(each) for each in alone}) == 4
+    assert len({plans.digest_of(each) for each in alone}) == 5
     models = [[use.model_version for use in each.models] for each in uses.traced_of(everybody)]
     assert models == [[use.model_version for use in uses.models_of(each)] for each in everybody]
     assert sum(map(len, models)) == 8
