@@ -13,6 +13,7 @@ from consent.models import ErasurePlan, ErasureStep, PlanApproval, PlanRejection
 from consent.selectors import planned, plans
 from consent.services import notifying
 from consent.services.colleagues import PersonNeededError, is_person
+from consent.services.planning import drawn_now
 from consent.services.planning import plan as plan_anew
 from consent.services.requests import record
 from governance.errors import ColophonError
@@ -67,7 +68,7 @@ def _approve(request_id: int, digest: str, by: str) -> ErasurePlan | None:
     if plan.approvals > 1 and plan.approved_by.exclude(by__startswith=PlanApproval.STAFF).exists():
         _replace(plan, by="", reason=_BY_A_KEY)
         return None
-    if not plans.same_work(plan.content, plans.drawn(plan.request.subject).content()):
+    if not plans.same_work(plan.content, drawn_now(plan.request).content()):
         _replace(plan, by="", reason=_CHANGED)
         return None
     PlanApproval.objects.create(plan=plan, by=by)

@@ -1,16 +1,18 @@
 """Plan erasures: every data set that holds a person or may, and every model."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from consent.models import ErasurePlan, ErasureStep, RightsRequest
-from consent.selectors import plans
+from consent.selectors import late, plans
 from consent.selectors.places import Obstacle
 from consent.selectors.requests import to_plan
+from consent.selectors.subjects import stands_in
 from consent.services import notifying
 from consent.services.remediation import open_for
 from consent.services.steps import add
@@ -40,8 +42,7 @@ def plan(*request_ids: int) -> int:
         return 0
     hold_people(shared=True)
     now, told = timezone.now(), list[Told]()
-    drawn = plans.drawn_of([each.subject for each in due], at=now)
-    for some in _portions(in_time(zip(due, drawn, strict=True))):
+    for some in _portions(in_time(_drawn(due, now))):
         made, _ = _written(some)
         for request, each in some:
             open_for(request, each.models)
@@ -53,23 +54,40 @@ def plan(*request_ids: int) -> int:
     return len(planned)
 
 
-def extend(*, request: RightsRequest, late: Collection[int] | None = None) -> int:
+def extend(*, request: RightsRequest) -> int:
     """Plan again where data sets have come into sight that have no step; return how many have now.
 
-    ``late`` are the only ones to look at, where the erasure has begun and the person is known no
-    more to be in what they were derived of. It is part of the caller's transaction, which holds
-    the request.
+    It is part of the caller's transaction, which holds the request.
     """
-    if late is None:
-        drawn = plans.drawn(request.subject, at=timezone.now())
-    else:
-        drawn = plans.drawn_late(request.subject, late, at=timezone.now())
+    drawn = drawn_now(request)
     known = set(request.steps.values_list("dataset_id", flat=True))
     if all(each.dataset.pk in known for each in drawn.steps):
         return 0
     [made], added = _written([(request, drawn)])
     record(request, "erasure.extended", {**_facts(made), "steps": added})
     return added
+
+
+def drawn_now(request: RightsRequest) -> plans.Plan:
+    """Draw what would be planned for a request that has steps: what waits for approval, and more.
+
+    Once its erasure has begun the person is known no more to be in what was derived of, so it is
+    drawn from what has come since. Whoever stands in is looked for where they came back, always.
+    """
+    subject, now = request.subject, timezone.now()
+    begun = request.steps.filter(released_at__isnull=False).exists()
+    if stands_in(subject) or not begun:
+        return plans.drawn(subject, at=now)
+    waiting = request.steps.filter(released_at=None).values_list("dataset_id", flat=True)
+    return plans.drawn_late(subject, {*waiting, *late.since_planned([request])[request]}, at=now)
+
+
+def _drawn(due: Sequence[RightsRequest], at: datetime) -> Iterator[Drawn]:
+    """Draw what to do of requests: of most everything, at once."""
+    begun = set(ErasureStep.objects.filter(request__in=due).values_list("request_id", flat=True))
+    fresh = [each for each in due if each.pk not in begun]
+    yield from zip(fresh, plans.drawn_of([each.subject for each in fresh], at=at), strict=True)
+    yield from ((each, drawn_now(each)) for each in due if each.pk in begun)
 
 
 def _portions(drawn: Iterable[Drawn]) -> Iterator[list[Drawn]]:

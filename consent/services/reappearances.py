@@ -79,8 +79,7 @@ def with_more_to_erase(due: Collection[RightsRequest]) -> set[RightsRequest]:
     return {
         each
         for each in due
-        if (stands_in(each.subject) or seen[each])
-        and planning.extend(request=each, late=seen.get(each)) > 0
+        if (stands_in(each.subject) or seen[each]) and planning.extend(request=each) > 0
     }
 
 
@@ -96,15 +95,15 @@ def listed_again(
     rows = rows_of_each(forgotten)
     of = membership.stays_of([row for person in rows.values() for row in person])
     spans = MembershipSpan.objects.filter(pk__in=set().union(*of.values()), until=None)
-    still = {each.pk: each for each in spans.order_by("dataset_id").select_related("since")}
+    still = {each.pk: each for each in spans.select_related("since")}
     for subject, request in asked.items():
-        theirs = {span: row for row in rows[subject.pk] for span in of[row] if span in still}
-        for span, row in theirs.items():
-            _came_back(still[span], row, forgotten[subject.pk].buried, request.received_at)
+        for span in sorted({span for row in rows[subject.pk] for span in of[row]} & still.keys()):
+            people = BitMap(row for row in rows[subject.pk] if span in of[row])
+            _came_back(still[span], people, forgotten[subject.pk].buried, request.received_at)
 
 
 def _came_back(
-    stay: MembershipSpan, row: int, buried: Sequence[Tombstone], since: datetime
+    stay: MembershipSpan, people: BitMap, buried: Sequence[Tombstone], since: datetime
 ) -> None:
     named = Manifest.objects.filter(
         version=stay.since_id, scheme__in=[stone.scheme for stone in buried], received_at__gt=since
@@ -120,7 +119,7 @@ def _came_back(
         ],
         ignore_conflicts=True,
     )
-    stays.end(dataset_id=stay.dataset_id, people=BitMap([row]), version=stay.since)
+    stays.end(dataset_id=stay.dataset_id, people=people, version=stay.since)
 
 
 def let_go(people: Collection[Subject]) -> None:

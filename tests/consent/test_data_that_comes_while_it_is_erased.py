@@ -8,11 +8,12 @@ from consent.models import Reappearance, RightsRequest
 from consent.selectors import requests, uses
 from consent.selectors.membership import members
 from consent.selectors.tracing import people_in
-from consent.services import erasing, forgetting, planning, subjects
+from consent.services import approving, erasing, forgetting, planning, subjects
 from consent.services.requests import open_erasure
 from governance.models import Dataset
 from lineage.models import ModelVersion
 from lineage.selectors.versions import current
+from tests.factories import plans
 from tests.factories.clinic import ANN, BOB, EVE, MODEL, PEOPLE, Clinic, said, settle
 from tests.factories.consent import take
 
@@ -120,3 +121,25 @@ def test_a_list_under_another_name_of_the_data_set_is_no_return(clinic):
     settle()
     assert not Reappearance.objects.exists()
     assert not RightsRequest.objects.filter(source="automatic").exists()
+
+
+def test_where_plans_are_approved_what_was_derived_meanwhile_is_read_and_erased_too(clinic):
+    plans.reviewed()
+    Dataset.objects.update(categories=["health"])
+    person = subjects.register(identifiers=[("email", ANN)]).subject
+    request = open_erasure(subject=person, key=uuid4(), verified=True)
+    planning.plan(request.pk)
+    approving.approve(request=request, digest=plans.digest(request), by="staff:1")
+    clinic.register(
+        "derived", storage=clinic.raw.storage, location="derived", categories=["health"]
+    )
+    clinic.write_table(PEOPLE, "derived")
+    clinic.runs("derive", reads=["raw"], writes=["derived"])
+    settle()
+    assert requests.standing(request.uuid).state == "review"
+    approving.reject(request=request, digest=plans.digest(request), by="staff:1", reason="which?")
+    assert request.steps.filter(released_at=None).get().dataset.name == "derived"
+    approving.approve(request=request, digest=plans.digest(request), by="staff:1")
+    settle()
+    assert clinic.rows("derived") == [BOB, EVE]
+    assert (request.plans.count(), all_completed()) == (3, True)
